@@ -1,0 +1,1 @@
+"""Metrics, statistics and reports: arrays in, numbers and pages out."""

@@ -1,0 +1,1 @@
+"""Training with Lightning: data module, module, losses, samplers, configs."""
