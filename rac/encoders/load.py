@@ -1,0 +1,61 @@
+"""From the name of an encoder to an encoder."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from rac.encoders.base import Encoder
+from rac.errors import InputError
+
+HELP = (
+    "'mini' (embedded), MODEL/PRETRAINED (such as ViT-B-32/laion2b_s34b_b79k), hf-hub:ORG/NAME, "
+    "or a local folder with an open_clip_config.json"
+)
+
+
+def load_encoder(name: str = "mini", *, device: str = "auto") -> Encoder:
+    """Load an encoder by name.
+
+    Args:
+        name: ``mini``, ``MODEL/PRETRAINED`` of open_clip, ``hf-hub:ORG/NAME``, or a folder in
+            open_clip's hub layout (``open_clip_config.json`` and weights).
+        device: ``auto`` (CUDA, then MPS, then the CPU) or a torch device.
+
+    Raises:
+        InputError: there is no such encoder, or its weights cannot be had; the message says which
+            names there are.
+    """
+    from rac.encoders.openclip import OpenClipEncoder
+
+    chosen = _device(device)
+    if name == "mini":
+        return OpenClipEncoder.from_folder(mini_folder(), name="mini", device=chosen)
+    if name.startswith("hf-hub:"):
+        return OpenClipEncoder.from_registry(name, None, name=name, device=chosen)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return OpenClipEncoder.from_folder(folder, name=name, device=chosen)
+    model, slash, pretrained = name.partition("/")
+    if slash and model and pretrained and not name.startswith((".", "/", "~")):
+        return OpenClipEncoder.from_registry(model, pretrained, name=name, device=chosen)
+    raise InputError(f"there is no encoder {name!r}; an encoder is {HELP}")
+
+
+def mini_folder() -> Path:
+    """Give the folder of the embedded encoder: open_clip's hub layout inside this package."""
+    return Path(str(files("rac.encoders") / "mini"))
+
+
+def _device(device: str) -> str:
+    if device != "auto":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
