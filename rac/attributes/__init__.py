@@ -1,0 +1,1 @@
+"""Catalogue attributes: what may be filled, how sure one must be, and what was decided."""

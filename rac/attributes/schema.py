@@ -1,0 +1,308 @@
+"""The attribute schema: a YAML file that says which columns may be filled, and with what.
+
+The file, in full::
+
+    version: 1
+    attributes:
+      colour:
+        values: [red, {name: navy, synonyms: [dark blue]}]   # left out: the column's own values
+        templates: ["a {} dress", "clothes in {}"]           # optional
+        column: Colour                                       # optional, the attribute's name
+        target_precision: 0.95                               # optional
+        unknown: ["", n/a, "-"]                              # optional, words that mean "missing"
+
+Plain words stay words: ``no``, ``010`` and ``1.10`` are the text that was written, never a truth
+value or a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rac.errors import InputError
+
+FORMAT_VERSION = 1
+
+DEFAULT_UNKNOWN = ("", "n/a", "#n/a", "-", "--", "?", "none given", "not given", "null", "nan")
+"""Words that mean "nobody has filled this in"; compared without case and outer spaces."""
+
+DEFAULT_TARGET_PRECISION = 0.95
+
+_WORD_TEMPLATES = ("a photo of a {}.", "a picture of {}.", "{}.")
+
+
+def plain_word(cell: str) -> str:
+    r"""Give the form in which cells and values are compared: no case, single spaces.
+
+    >>> plain_word("  Navy\n Blue ")
+    'navy blue'
+    """
+    return " ".join(cell.split()).casefold()
+
+
+class Value(BaseModel):
+    """One value that an attribute can take.
+
+    Attributes:
+        name: what is written into a cell, exactly so.
+        synonyms: other words for it; read in cells and used in prompts, never written.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    synonyms: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The name, then its synonyms."""
+        return (self.name, *self.synonyms)
+
+
+class Attribute(BaseModel):
+    """One attribute of a catalogue.
+
+    Attributes:
+        name: how it is called; the key in the schema.
+        values: what it can be; None where the values are those of the column's known cells.
+        templates: prompts with ``{}`` in the place of a value's word.
+        column: the table's column.
+        target_precision: in (0, 1), the share of filled cells that must be right.
+        unknown: words in a cell that mean that it is missing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    values: tuple[Value, ...] | None = None
+    templates: tuple[str, ...] = ()
+    column: str = ""
+    target_precision: Annotated[float, Field(gt=0, lt=1)] = DEFAULT_TARGET_PRECISION
+    unknown: tuple[str, ...] = DEFAULT_UNKNOWN
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _accept_plain_names(cls, values: Any) -> Any:
+        if values is None or values == "":
+            return None
+        if isinstance(values, (list, tuple)):
+            return [{"name": value} if isinstance(value, str) else value for value in values]
+        return values
+
+    @field_validator("values")
+    @classmethod
+    def _refuse_ambiguous_values(cls, values: tuple[Value, ...] | None) -> tuple[Value, ...] | None:
+        if values is None:
+            return None
+        if not values:
+            raise ValueError("the list is empty; leave it out to take the column's own values")
+        owner: dict[str, str] = {}
+        for value in values:
+            for word in value.words:
+                if plain_word(word) in owner:
+                    raise ValueError(f"{word!r} stands twice: for {owner[plain_word(word)]!r} too")
+                owner[plain_word(word)] = value.name
+        return values
+
+    @field_validator("templates")
+    @classmethod
+    def _need_a_place_for_the_value(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+        for template in templates:
+            if template.count("{}") != 1:
+                raise ValueError(f"{template!r} needs exactly one {{}} where the value goes")
+        return templates
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and isinstance(fields.get("name"), str):
+            fields = {**fields}
+            if not fields.get("column"):
+                fields["column"] = fields["name"]
+            if not fields.get("templates"):
+                # The attribute's own name belongs in one prompt: "colour: navy."
+                label = fields["name"].replace("_", " ").replace("{", "(").replace("}", ")")
+                fields["templates"] = (*_WORD_TEMPLATES, f"{label}: {{}}.")
+        return fields
+
+    @model_validator(mode="after")
+    def _refuse_values_that_mean_missing(self) -> Attribute:
+        missing = {plain_word(word) for word in self.unknown}
+        for value in self.values or ():
+            for word in value.words:
+                if plain_word(word) in missing:
+                    raise ValueError(
+                        f"values: {word!r} is also one of the unknown words that mean "
+                        f"'missing'; list the attribute's own 'unknown' words without it"
+                    )
+        return self
+
+    def means_missing(self, cell: str | None) -> bool:
+        """Whether a cell says nothing: null, empty, or one of the unknown words.
+
+        >>> [Attribute(name="colour").means_missing(cell) for cell in (None, " N/A ", "red")]
+        [True, True, False]
+        """
+        if cell is None:
+            return True
+        word = plain_word(cell)
+        return word == "" or word in {plain_word(unknown) for unknown in self.unknown}
+
+
+class Schema(BaseModel):
+    """All attributes of one catalogue; see the head of this file for how it is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    attributes: Annotated[dict[str, Attribute], Field(min_length=1)]
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _name_the_attributes(cls, attributes: Any) -> Any:
+        if not isinstance(attributes, dict):
+            return attributes
+        named = {}
+        for name, fields in attributes.items():
+            if fields is None or fields == "":
+                fields = {}
+            if isinstance(fields, dict):
+                if "name" in fields:
+                    raise ValueError(f"attribute {name!r}: the key is its name; drop 'name'")
+                fields = {"name": name, **fields}
+            named[name] = fields
+        return named
+
+    @model_validator(mode="after")
+    def _refuse_shared_columns(self) -> Schema:
+        owners: dict[str, str] = {}
+        for name, attribute in self.attributes.items():
+            other = owners.setdefault(attribute.column, name)
+            if other != name:
+                raise ValueError(
+                    f"attributes {other!r} and {name!r} both name the column {attribute.column!r}"
+                )
+        return self
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the schema's meaning: the same for the same schema written differently."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_target(self, target_precision: float) -> Schema:
+        """Give the schema with one target precision, in (0, 1), for every attribute."""
+        return Schema.model_validate(
+            {
+                "attributes": {
+                    name: {
+                        **attribute.model_dump(exclude={"name"}),
+                        "target_precision": target_precision,
+                    }
+                    for name, attribute in self.attributes.items()
+                }
+            }
+        )
+
+
+class _PlainTextLoader(yaml.SafeLoader):
+    """Reads every plain scalar as the text that it is, and refuses a key that stands twice."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - the name and the kind are PyYAML's
+
+
+def _mapping(loader: _PlainTextLoader, node: yaml.MappingNode) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        place = f"line {key_node.start_mark.line + 1}"
+        if not isinstance(key, str):
+            raise yaml.MarkedYAMLError(problem=f"{place}: a key must be a word")
+        if key in fields:
+            raise yaml.MarkedYAMLError(problem=f"{place}: the key {key!r} stands twice")
+        fields[key] = loader.construct_object(value_node, deep=True)
+    return fields
+
+
+_PlainTextLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def parse_schema(text: str, origin: str = "schema") -> Schema:
+    r"""Read a schema from YAML text.
+
+    Args:
+        text: YAML.
+        origin: what error messages call the text, usually the file's path.
+
+    Raises:
+        InputError: the text is not a schema; the message names the origin, the attribute and the
+            key.
+
+    >>> schema = parse_schema("version: 1\nattributes: {sold: {values: [yes, no]}}")
+    >>> [value.name for value in schema.attributes["sold"].values]
+    ['yes', 'no']
+    >>> parse_schema("attributes: {colour: {valeus: [red]}}", "s.yaml")
+    Traceback (most recent call last):
+    rac.errors.InputError: s.yaml: attribute 'colour': valeus: there is no such key; known keys
+    are values, templates, column, target_precision, unknown
+    """
+    try:
+        fields = yaml.load(text, Loader=_PlainTextLoader)  # noqa: S506 - it is a SafeLoader
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{origin}: not readable as YAML: {error}") from None
+    if not isinstance(fields, dict):
+        raise InputError(f"{origin}: expected the keys 'version' and 'attributes'")
+    version = fields.get("version", str(FORMAT_VERSION))
+    if version != str(FORMAT_VERSION):
+        raise InputError(
+            f"{origin}: version: {version!r} is not known here; this program reads "
+            f"version {FORMAT_VERSION}"
+        )
+    try:
+        return Schema.model_validate({**fields, "version": FORMAT_VERSION})
+    except ValidationError as error:
+        raise InputError("\n".join(_explain(origin, fault) for fault in error.errors())) from None
+
+
+def load_schema(path: str | Path) -> Schema:
+    """Read a schema from a YAML file.
+
+    Raises:
+        InputError: there is no such file, it is not UTF-8 text, or it is not a schema.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such schema file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the schema cannot be read: {error}") from None
+    return parse_schema(text, str(path))
+
+
+def _explain(origin: str, fault: Any) -> str:
+    where = [str(part) for part in fault["loc"]]
+    attribute = None
+    if where[:1] == ["attributes"] and len(where) > 1:
+        attribute, where = where[1], where[2:]
+    known = list(Schema.model_fields)
+    if attribute is not None:
+        known = [key for key in Attribute.model_fields if key != "name"]
+    if len(where) > 1 and where[0] == "values":
+        known = list(Value.model_fields)
+    kinds = {
+        "extra_forbidden": f"there is no such key; known keys are {', '.join(known)}",
+        "missing": "this key is missing",
+    }
+    message = kinds.get(fault["type"], str(fault["msg"]).removeprefix("Value error, "))
+    place = [origin]
+    if attribute is not None:
+        place.append(f"attribute {attribute!r}")
+    if where:
+        place.append(".".join(where))
+    return ": ".join([*place, message])
