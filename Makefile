@@ -1,0 +1,52 @@
+# Everything a newcomer or a maintainer runs. `make` alone explains itself.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMPS := /usr/share/tuxpaint/stamps
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data quickstart check lint types test mini clean
+
+help: ## Show what there is to run
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Make the virtual environment and install the package into it
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+data: ## Install the picture package of the quickstart, where apt-get and root are there
+	@if [ -d $(STAMPS) ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
+			tuxpaint-stamps-default >/dev/null; \
+	else \
+		echo "no Tux Paint stamps here and no way to install them: a hub data set will do"; \
+	fi
+
+quickstart: setup data ## The main job on real pictures, start to end: runs/quickstart/report.html
+	$(BIN)/rac quickstart -o runs/quickstart
+
+check: lint types test ## All that has to be green: lint, types, tests
+
+lint: setup ## Style of the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## Static types, strict
+	$(BIN)/mypy
+
+test: setup data ## Tests and the examples of the docstrings
+	$(BIN)/pytest
+
+mini: setup ## Make the embedded encoder anew (hours; see rac/encoders/mini/README.md)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mini]'
+	$(BIN)/python -m training.mini --out runs/mini
+
+clean: ## Remove the virtual environment and what tools leave behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
