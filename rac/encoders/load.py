@@ -57,5 +57,3 @@ def _device(device: str) -> str:
     if torch.backends.mps.is_available():
         return "mps"
     return "cpu"
-
-

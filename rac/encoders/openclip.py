@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from PIL import Image
+from safetensors import SafetensorError
 from torch import nn
 
 from rac.encoders.base import Encoder, FloatArray
@@ -79,11 +79,12 @@ class OpenClipEncoder(Encoder):
             _check_registered(model_name, pretrained)
         try:
             # Weights are read as tensors only (safetensors, or torch.load with weights_only).
-            model, _, transform = open_clip.create_model_and_transforms(
+            # A model without weights is an error here, never a randomly initialised encoder.
+            model, transform = open_clip.create_model_from_pretrained(
                 model_name, pretrained=pretrained, device="cpu", weights_only=True
             )
             tokenizer = open_clip.get_tokenizer(model_name)
-        except (OSError, RuntimeError, ValueError, KeyError, json.JSONDecodeError) as error:
+        except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
             raise InputError(f"encoder {name!r} cannot be loaded: {error}") from error
         preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
         return cls(

@@ -1,0 +1,55 @@
+"""The command ``rac``: every command by its name, and what an error looks like from outside."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from rac.cli import data, encoders, fill, index, predict, quickstart, report, train, zero_shot
+from rac.cli import doctor as doctor_command
+from rac.cli import embed as embed_command
+from rac.errors import InputError, JobFailed
+
+app = typer.Typer(
+    name="rac",
+    help="Classify long-tailed catalogues and fill their missing attributes, from images.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+app.command()(quickstart.quickstart)
+app.command()(fill.fill)
+app.add_typer(train.app, name="train")
+app.command()(predict.predict)
+app.command()(report.report)
+app.command("zero-shot")(zero_shot.zero_shot)
+app.command()(embed_command.embed)
+app.add_typer(index.app, name="index")
+app.add_typer(data.app, name="data")
+app.command("encoders")(encoders.encoders)
+app.command()(doctor_command.doctor)
+
+
+def main() -> None:
+    """Run the command line: exit code 0, 1 for a job that failed, 2 for bad usage or input."""
+    from eval.errors import ReportFault
+    from retrieval_index.errors import MemoryFault
+
+    try:
+        app()
+    except (InputError, MemoryFault, ReportFault) as error:
+        _say(error)
+        sys.exit(2)
+    except JobFailed as error:
+        _say(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
+
+def _say(error: Exception) -> None:
+    sys.stderr.write(f"rac: {error}\n")

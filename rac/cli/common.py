@@ -1,0 +1,49 @@
+"""What the commands share: options, output, and how a mistake is told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ImageOption = Annotated[
+    str | None, typer.Option("--image", help="Column with the images.", metavar="COLUMN")
+]
+LabelOption = Annotated[
+    str | None, typer.Option("--label", help="Column with the classes.", metavar="COLUMN")
+]
+TextOption = Annotated[
+    str | None, typer.Option("--text", help="Column with captions.", metavar="COLUMN")
+]
+IdOption = Annotated[
+    str | None, typer.Option("--id", help="Column with the items' ids.", metavar="COLUMN")
+]
+EncoderOption = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        help="mini, MODEL/PRETRAINED of open_clip, hf-hub:ORG/NAME, or a local folder.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+]
+MaxBadOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-bad",
+        min=0.0,
+        max=1.0,
+        help="End the job when more than this share of the images is bad; never by default.",
+    ),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
+
+
+def print_json(result: Any) -> None:
+    """Print a result for machines on standard output; a NaN is refused, not printed."""
+    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,183 @@
+"""Encoders over real open_clip models, small enough to be made on the spot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from rac.encoders import Encoder, load_encoder
+from rac.errors import InputError
+
+TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+VISIONS: dict[str, dict[str, Any]] = {
+    "vit": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
+    "timm": {
+        "timm_model_name": "test_efficientnet",
+        "timm_model_pretrained": False,
+        "timm_pool": "avg",
+        "timm_proj": "mlp",
+        "image_size": 64,
+    },
+    "resnet": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 32, "patch_size": None},
+}
+PREPROCESS = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
+
+
+def write_model(folder: Path, vision: str, seed: int = 0, mean: float = 0.5) -> Path:
+    """A hub-layout folder with random weights of a tiny model."""
+    folder.mkdir(parents=True)
+    preprocess = PREPROCESS | {"mean": [mean] * 3, "resize_mode": "shortest"}
+    config = {
+        "model_cfg": {"embed_dim": 16, "vision_cfg": VISIONS[vision], "text_cfg": TEXT},
+        "preprocess_cfg": preprocess,
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    torch.manual_seed(seed)
+    model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+    save_file(model.state_dict(), str(folder / "open_clip_model.safetensors"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    home = tmp_path_factory.mktemp("models")
+    return {vision: write_model(home / vision, vision) for vision in VISIONS}
+
+
+def pixels_for(encoder: Encoder, count: int) -> np.ndarray:
+    random = np.random.default_rng(0)
+    images = [
+        Image.fromarray(random.integers(0, 256, (50 + i, 70, 3), dtype=np.uint8))
+        for i in range(count)
+    ]
+    return np.stack([encoder.preprocess(image) for image in images])
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_one_pass_gives_the_models_own_embedding_and_the_trunk_before_it(
+    folders: dict[str, Path], vision: str
+) -> None:
+    encoder = load_encoder(str(folders[vision]), device="cpu")
+    pixels = pixels_for(encoder, 3)
+    features = encoder.encode_images(pixels)
+    model = open_clip.create_model(f"local-dir:{folders[vision]}").eval()
+    with torch.no_grad():
+        expected = model.encode_image(torch.from_numpy(pixels), normalize=True).numpy()
+    np.testing.assert_allclose(features.embedding, expected, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(features.embedding, axis=1), 1, atol=1e-5)
+    assert features.trunk.shape == (3, encoder.trunk_dim)
+    assert encoder.trunk_dim != encoder.embedding_dim
+    # The trunk features carry the embedding: for the towers with a linear projection exactly.
+    if vision == "vit":
+        projected = features.trunk @ model.visual.proj.detach().numpy()
+        projected /= np.linalg.norm(projected, axis=1, keepdims=True)
+        np.testing.assert_allclose(projected, expected, atol=1e-5)
+
+
+def test_the_projection_is_in_its_place_after_encoding(folders: dict[str, Path]) -> None:
+    """Taking the trunk's output sets the projection aside for a moment; it has to come back."""
+    encoder = load_encoder(str(folders["vit"]), device="cpu")
+    pixels = pixels_for(encoder, 2)
+    first, second = encoder.encode_images(pixels), encoder.encode_images(pixels)
+    np.testing.assert_array_equal(first.embedding, second.embedding)
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_batch_size_changes_nothing(folders: dict[str, Path], vision: str) -> None:
+    encoder = load_encoder(str(folders[vision]), device="cpu")
+    pixels = pixels_for(encoder, 5)
+    whole = encoder.encode_images(pixels)
+    single = [encoder.encode_images(pixels[i : i + 1]) for i in range(5)]
+    np.testing.assert_allclose(
+        whole.embedding, np.concatenate([one.embedding for one in single]), atol=1e-4
+    )
+    np.testing.assert_allclose(
+        whole.trunk, np.concatenate([one.trunk for one in single]), atol=1e-3
+    )
+
+
+def test_texts_are_those_of_the_model_and_prompts_are_averaged(folders: dict[str, Path]) -> None:
+    encoder = load_encoder(str(folders["vit"]), device="cpu")
+    texts = ["a photo of a cat.", "cat", "a photo of a dog.", "dog"]
+    model = open_clip.create_model(f"local-dir:{folders['vit']}").eval()
+    tokens = open_clip.get_tokenizer(f"local-dir:{folders['vit']}")(texts)
+    with torch.no_grad():
+        expected = model.encode_text(tokens, normalize=True).numpy()
+    np.testing.assert_allclose(encoder.encode_texts(texts), expected, atol=1e-5)
+    # One class with one name, one with two names that mean the same.
+    ensembled = encoder.encode_prompts(["cat", ["dog", "cat"]], ["a photo of a {}.", "{}"])
+    by_hand = np.stack([expected[:2].mean(axis=0), expected.mean(axis=0)])
+    by_hand /= np.linalg.norm(by_hand, axis=1, keepdims=True)
+    np.testing.assert_allclose(ensembled, by_hand, atol=1e-5)
+
+
+def test_braces_in_a_class_name_are_text(folders: dict[str, Path]) -> None:
+    encoder = load_encoder(str(folders["vit"]), device="cpu")
+    given = encoder.encode_prompts(["{0.__class__}"], ["a {}."])
+    np.testing.assert_allclose(given, encoder.encode_texts(["a {0.__class__}."]), atol=1e-6)
+
+
+def test_empty_input_is_fine_and_wrong_shapes_are_named(folders: dict[str, Path]) -> None:
+    encoder = load_encoder(str(folders["vit"]), device="cpu")
+    assert encoder.encode_texts([]).shape == (0, 16)
+    none = encoder.encode_images(np.zeros((0, 3, 32, 32), np.float32))
+    assert none.embedding.shape == (0, 16)
+    assert none.trunk.shape == (0, 32)
+    with pytest.raises(ValueError, match=r"\(N, 3, 32, 32\)"):
+        encoder.encode_images(np.zeros((1, 3, 16, 16), np.float32))
+    with pytest.raises(ValueError, match="no \\{\\}"):
+        encoder.encode_prompts(["cat"], ["a photo"])
+    with pytest.raises(ValueError, match="class number 1"):
+        encoder.encode_prompts(["cat", []])
+
+
+def test_identity_says_what_matters_and_only_that(tmp_path: Path, folders: dict[str, Path]) -> None:
+    same = write_model(tmp_path / "elsewhere", "vit")
+    other_weights = write_model(tmp_path / "weights", "vit", seed=1)
+    other_mean = write_model(tmp_path / "mean", "vit", mean=0.4)
+    identity = load_encoder(str(folders["vit"]), device="cpu").identity
+    assert load_encoder(str(same), device="cpu").identity == identity
+    assert load_encoder(str(other_weights), device="cpu").identity != identity
+    assert load_encoder(str(other_mean), device="cpu").identity != identity
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nonsense", "there is no encoder"),
+        ("ViT-B-32/no_such_weights", "laion2b_s34b_b79k"),
+        ("No-Such-Model/openai", "knows no model"),
+        ("./no/such/folder", "there is no encoder"),
+    ],
+)
+def test_a_wrong_name_is_told_what_is_right(name: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load_encoder(name, device="cpu")
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"open_clip_config\.json"):
+        load_encoder(str(tmp_path), device="cpu")
+
+
+def test_a_config_without_weights_is_refused(tmp_path: Path) -> None:
+    """open_clip alone would give a randomly initialised model and a warning."""
+    folder = write_model(tmp_path / "bare", "vit")
+    (folder / "open_clip_model.safetensors").unlink()
+    with pytest.raises(InputError, match="could not be loaded"):
+        load_encoder(str(folder), device="cpu")
+
+
+def test_weights_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "broken", "vit")
+    (folder / "open_clip_model.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_encoder(str(folder), device="cpu")
