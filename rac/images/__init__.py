@@ -1,0 +1,19 @@
+"""Images: from a cell of a table to RGB pixels, each bad one alone and with its reason."""
+
+from __future__ import annotations
+
+from rac.images.decode import DECODING_RULES, FORMATS, decode_image
+from rac.images.faults import BadImage, Reason
+from rac.images.limits import ImageLimits
+from rac.images.source import content_hash, read_image_bytes
+
+__all__ = [
+    "DECODING_RULES",
+    "FORMATS",
+    "BadImage",
+    "ImageLimits",
+    "Reason",
+    "content_hash",
+    "decode_image",
+    "read_image_bytes",
+]

@@ -1,0 +1,50 @@
+"""Why one image cannot be used, as a word for machines and a sentence for people."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The closed list of reasons for which an image is put aside."""
+
+    MISSING = "missing"
+    """The cell is empty, or there is no file where it points."""
+    UNREADABLE = "unreadable"
+    """The bytes cannot be read, or the picture inside them is broken."""
+    NOT_AN_IMAGE = "not-an-image"
+    """The bytes are something else: text, an HTML page, random bytes."""
+    UNSUPPORTED = "unsupported"
+    """A picture, or an address, of a kind that is not read."""
+    TRUNCATED = "truncated"
+    """The picture starts well and ends too early."""
+    TOO_MANY_PIXELS = "too-many-pixels"
+    """The header announces more pixels than the limit."""
+    TOO_MANY_BYTES = "too-many-bytes"
+    """The file or the answer of the server is larger than the limit."""
+    BLOCKED_PATH = "blocked-path"
+    """The path leads out of the folders that may be read."""
+    BLOCKED_HOST = "blocked-host"
+    """The address leads into a private network, or to this machine."""
+    FETCH_FAILED = "fetch-failed"
+    """The server did not answer, answered too slowly, or with an error."""
+
+
+class BadImage(Exception):
+    """One image cannot be used.
+
+    Args:
+        reason: the word that goes into a ledger.
+        detail: one sentence for the person who has to repair the catalogue.
+
+    >>> str(BadImage(Reason.MISSING, "there is no file photos/1.jpg"))
+    'missing: there is no file photos/1.jpg'
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
