@@ -1,0 +1,160 @@
+"""The manifest: which files make up one version of a memory, and what they mean."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from retrieval_index.errors import CorruptMemory, FormatMismatch, NoMemory
+
+FORMAT: Final = "rac-memory"
+FORMAT_VERSION: Final = 1
+MANIFEST = "manifest.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Part):
+    """One file of a version.
+
+    Attributes:
+        path: where it lies, relative to the memory's folder, with forward slashes. A version may
+            name a file that an earlier version wrote.
+        bytes: its length.
+        sha256: of its bytes, in hexadecimal.
+    """
+
+    path: str
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, path: str) -> str:
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in path:
+            raise ValueError(f"{path!r} leads out of the memory's folder")
+        return path
+
+
+class IndexRecipe(_Part):
+    """How the searchable vectors are indexed.
+
+    Attributes:
+        kind: ``flat``: every query is compared with every row.
+        measured_recall: recall@10 against the exact search on held-out queries; null where the
+            index is exact, and there is nothing to measure.
+    """
+
+    kind: Literal["flat"] = "flat"
+    measured_recall: float | None = Field(default=None, ge=0.0, le=1.0)
+
+
+class Manifest(_Part):
+    """What one version of a memory is made of.
+
+    Attributes:
+        format: always ``rac-memory``.
+        format_version: the layout's number; a release reads those up to its own.
+        version: counts the published versions of this memory from 1; 0 for one that is only in
+            RAM.
+        previous: the version kept for going back, or null.
+        created: when this version was made, ISO 8601, UTC.
+        encoder: identity of the encoder that made the vectors; opaque here.
+        encoder_name: what that encoder is called on the command line, where known.
+        space: which of the encoder's outputs the vectors are.
+        dim: D, of the vectors as they came.
+        metric: name of the metric.
+        searchable_dim: D', of the vectors after the metric.
+        count: N, the number of rows.
+        index: how they are indexed.
+        files: the files by role: ``vectors``, ``searchable``, ``rows``, ``metric``.
+    """
+
+    format: Literal["rac-memory"] = FORMAT
+    format_version: Literal[1] = FORMAT_VERSION
+    version: int = Field(default=0, ge=0)
+    previous: int | None = Field(default=None, ge=1)
+    created: str
+    encoder: str
+    encoder_name: str | None = None
+    space: str
+    dim: int = Field(ge=1)
+    metric: str
+    searchable_dim: int = Field(ge=1)
+    count: int = Field(ge=0)
+    index: IndexRecipe = IndexRecipe()
+    files: dict[str, FileEntry] = Field(default_factory=dict)
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Give the text of a manifest file, which carries the SHA-256 of itself without that line.
+
+    The text is the same for equal manifests, so any changed byte is noticed by ``parse_manifest``.
+    """
+    content = manifest.model_dump(mode="json")
+    return _render({**content, "sha256": _checksum(content)})
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest file.
+
+    Raises:
+        NoMemory: there is no such file.
+        FormatMismatch: another release wrote it.
+        CorruptMemory: it is damaged, or was edited.
+    """
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoMemory(
+            f"{path.parent}: there is no memory here (no {path.name}); "
+            f"make one with: rac index build TABLE -o {path.parent}"
+        ) from None
+    return parse_manifest(data, where=str(path))
+
+
+def parse_manifest(data: bytes, *, where: str) -> Manifest:
+    """Check the bytes of a manifest file; ``where`` is how errors call it.
+
+    Raises:
+        FormatMismatch: another release wrote it.
+        CorruptMemory: it is damaged, or was edited.
+    """
+    damaged = f"{where}: the manifest is damaged or was edited"
+    try:
+        text = data.decode("utf-8")
+        content: Any = json.loads(text)
+    except ValueError as fault:
+        raise CorruptMemory(f"{damaged} ({fault})") from fault
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CorruptMemory(f"{damaged}: its format is not {FORMAT!r}")
+    stored = content.pop("sha256", None)
+    if stored != _checksum(content) or _render({**content, "sha256": stored}) != text:
+        raise CorruptMemory(f"{damaged}: it does not match its own SHA-256")
+    if content.get("format_version") != FORMAT_VERSION:
+        raise FormatMismatch(
+            f"{where}: the memory has format version {content.get('format_version')}, this "
+            f"release reads {FORMAT_VERSION}. Use the release that wrote it, or build it anew: "
+            "rac index build TABLE -o DIR"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        place = ".".join(str(p) for p in first["loc"])
+        raise CorruptMemory(f"{where}: {place}: {first['msg']}") from fault
+
+
+def _render(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(_render(content).encode("utf-8", "surrogatepass")).hexdigest()

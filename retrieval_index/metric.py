@@ -1,0 +1,268 @@
+"""What makes two vectors near: a map fitted to the rows, after which the cosine is taken."""
+
+from __future__ import annotations
+
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from retrieval_index.arrays import FloatArray, as_vectors
+from retrieval_index.errors import CorruptMemory, MemoryFault
+from retrieval_index.files import replace_file
+from retrieval_index.within_class import within_class_residuals
+
+Array: TypeAlias = npt.NDArray[Any]
+DoubleArray: TypeAlias = npt.NDArray[np.float64]
+
+_BLOCK_ROWS = 4096
+
+
+class Metric(ABC):
+    """A map of vectors; the score of two of them is the inner product of what it gives.
+
+    A new metric writes ``project``, and ``arrays`` with ``from_arrays`` for what it has learnt.
+    Blocks, float64 arithmetic, unit norm and files are dealt with here.
+    """
+
+    name: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, vectors: npt.ArrayLike, labels: Sequence[str | None] | None = None) -> Metric:
+        """Fit to (N, D) vectors and their N labels (None where unknown)."""
+
+    @abstractmethod
+    def project(self, block: DoubleArray) -> DoubleArray:
+        """Map (B, D) to (B, D'), row by row; the norm is taken care of by the caller."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, Array]:
+        """Give what was learnt, as named arrays of numbers."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Metric:
+        """Rebuild from ``arrays()``.
+
+        Raises:
+            CorruptMemory: arrays are missing, or do not fit each other.
+        """
+
+    def apply(self, vectors: npt.ArrayLike) -> FloatArray:
+        """Map vectors and scale each to norm 1.
+
+        The arithmetic is float64, so that a row's result does not depend on the rows beside it.
+
+        Args:
+            vectors: (N, D) finite floating-point numbers.
+
+        Returns:
+            (N, D') float32 of norm 1; a row that maps to zero stays zero, and scores 0 with all.
+
+        Raises:
+            BadVectors: see ``as_vectors``; or D is not the one the metric was fitted to.
+        """
+        source = as_vectors(vectors, dim=self.dim)
+        blocks = []
+        for start in range(0, len(source), _BLOCK_ROWS):
+            mapped = self.project(source[start : start + _BLOCK_ROWS].astype(np.float64))
+            norms = np.sqrt(np.square(mapped).sum(axis=1, keepdims=True))
+            norms[norms == 0.0] = 1.0
+            blocks.append((mapped / norms).astype(np.float32))
+        if not blocks:
+            return self.project(source.astype(np.float64)).astype(np.float32)
+        return np.concatenate(blocks)
+
+    @property
+    def dim(self) -> int | None:
+        """Give the D it was fitted to, or None where any will do."""
+        return None
+
+    def save(self, path: str | Path) -> None:
+        """Write what was learnt as an ``.npz`` of plain arrays (no pickle), whole or not at all."""
+        with replace_file(path) as draft, open(draft, "wb") as handle:
+            np.savez(handle, allow_pickle=False, **self.arrays())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Metric:
+        """Read what ``save`` wrote.
+
+        Raises:
+            CorruptMemory: the file is missing, damaged, or holds something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, SyntaxError) as fault:
+            raise CorruptMemory(f"{path}: not a readable metric file ({fault})") from fault
+        try:
+            return cls.from_arrays(arrays)
+        except CorruptMemory as fault:
+            raise CorruptMemory(f"{path}: {fault}") from fault
+
+
+class CosineMetric(Metric):
+    """The plain cosine: vectors are only scaled to norm 1.
+
+    >>> CosineMetric().apply(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]], dtype=float32)
+    """
+
+    name: ClassVar[str] = "cosine"
+
+    @classmethod
+    def fit(
+        cls, vectors: npt.ArrayLike, labels: Sequence[str | None] | None = None
+    ) -> CosineMetric:
+        """Learn nothing; there is nothing to learn."""
+        return cls()
+
+    def project(self, block: DoubleArray) -> DoubleArray:
+        """Give the block back."""
+        return block
+
+    def arrays(self) -> dict[str, Array]:
+        """Give no arrays."""
+        return {}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> CosineMetric:
+        """Expect no arrays."""
+        if arrays:
+            raise CorruptMemory(f"a cosine metric holds no arrays, found {sorted(arrays)}")
+        return cls()
+
+
+class WhitenedMetric(Metric):
+    """The cosine of vectors whitened by the shrunk covariance within classes.
+
+    Directions in which the images of one class differ among themselves count for less, those in
+    which they agree count for more. With S the pooled within-class covariance, shrunk towards a
+    multiple of the identity (Ledoit and Wolf, A well-conditioned estimator for large-dimensional
+    covariance matrices, 2004) and S = U diag(l) U', a vector x becomes diag(l)^(-1/2) U' (x - m),
+    where m is the mean of the rows.
+
+    Attributes:
+        mean: (D,) float64, what is subtracted first.
+        transform: (D, D) float64, what the difference is multiplied by from the right.
+    """
+
+    name: ClassVar[str] = "whitened"
+
+    def __init__(self, mean: npt.ArrayLike, transform: npt.ArrayLike) -> None:
+        self.mean: DoubleArray = np.asarray(mean, dtype=np.float64)
+        self.transform: DoubleArray = np.asarray(transform, dtype=np.float64)
+
+    @classmethod
+    def fit(
+        cls, vectors: npt.ArrayLike, labels: Sequence[str | None] | None = None
+    ) -> WhitenedMetric:
+        """Estimate mean and covariance.
+
+        A class with one row says nothing of the spread within classes and is left out of the
+        covariance, as are rows without a label. Where no class has two rows, the spread of all
+        rows about their mean is used in its place; where even that is zero (no rows, one row,
+        equal rows), nothing is whitened and the metric is a centred cosine. Shrinkage makes fewer
+        rows than dimensions safe.
+
+        Args:
+            vectors: (N, D), N >= 0.
+            labels: N class names, None where unknown; None for no labels at all.
+
+        Raises:
+            BadVectors: see ``as_vectors``.
+            MemoryFault: the number of labels is not N.
+        """
+        rows = as_vectors(vectors)
+        names = [None] * len(rows) if labels is None else list(labels)
+        if len(names) != len(rows):
+            raise MemoryFault(f"{len(rows)} vectors but {len(names)} labels")
+        mean = rows.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(rows.shape[1])
+        residuals = within_class_residuals(rows, names)
+        if not residuals.any():
+            residuals = (rows - mean).astype(np.float64)
+        return cls(mean, _whitening(residuals))
+
+    @property
+    def dim(self) -> int:
+        """Give the D it was fitted to."""
+        return len(self.mean)
+
+    def project(self, block: DoubleArray) -> DoubleArray:
+        """Centre and whiten."""
+        projected: DoubleArray = (block - self.mean) @ self.transform
+        return projected
+
+    def arrays(self) -> dict[str, Array]:
+        """Give ``mean`` and ``transform``."""
+        return {"mean": self.mean, "transform": self.transform}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> WhitenedMetric:
+        """Check names, shapes, types and values."""
+        if set(arrays) != {"mean", "transform"}:
+            raise CorruptMemory(
+                f"a whitened metric holds 'mean' and 'transform', found {sorted(arrays)}"
+            )
+        mean, transform = arrays["mean"], arrays["transform"]
+        if mean.ndim != 1 or transform.shape != (len(mean), len(mean)):
+            raise CorruptMemory(
+                f"mean {mean.shape} and transform {transform.shape} do not fit each other"
+            )
+        if not all(a.dtype == np.float64 and np.isfinite(a).all() for a in (mean, transform)):
+            raise CorruptMemory("mean or transform is not made of finite float64 numbers")
+        return cls(mean, transform)
+
+
+METRICS: dict[str, type[Metric]] = {m.name: m for m in (CosineMetric, WhitenedMetric)}
+
+
+def fit_metric(
+    metric: str | Metric, vectors: npt.ArrayLike, labels: Sequence[str | None]
+) -> Metric:
+    """Fit a metric by its name; one that is fitted already is given back.
+
+    Raises:
+        MemoryFault: no metric has that name.
+    """
+    if isinstance(metric, Metric):
+        return metric
+    return metric_named(metric).fit(vectors, labels)
+
+
+def metric_named(name: str) -> type[Metric]:
+    """Give the class of a metric.
+
+    Raises:
+        MemoryFault: no metric has that name.
+
+    >>> metric_named("cosine").__name__
+    'CosineMetric'
+    """
+    try:
+        return METRICS[name]
+    except KeyError:
+        raise MemoryFault(
+            f"no metric is called {name!r}; there are: {', '.join(METRICS)}"
+        ) from None
+
+
+def _whitening(residuals: DoubleArray) -> DoubleArray:
+    """Give the (D, D) transform for (M, D) residuals whose mean is zero."""
+    dim = residuals.shape[1]
+    if not residuals.any():
+        return np.eye(dim)
+    from sklearn.covariance import ledoit_wolf
+
+    covariance, _ = ledoit_wolf(residuals, assume_centered=True)
+    spread, directions = np.linalg.eigh(covariance)
+    # Without shrinkage (many rows that all lie in a plane) a direction may have no spread at all.
+    floor = np.finfo(np.float32).eps * spread[-1]
+    transform: DoubleArray = directions / np.sqrt(np.maximum(spread, floor))
+    return transform

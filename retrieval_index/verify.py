@@ -1,0 +1,104 @@
+"""A memory looked at as a whole: checksums of every file, then whether the contents agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from retrieval_index.errors import CorruptMemory, MemoryFault
+from retrieval_index.files import sha256_file
+from retrieval_index.manifest import MANIFEST, FileEntry, Manifest
+from retrieval_index.memory import Memory
+from retrieval_index.rows import check_rows
+from retrieval_index.store import Store, length_fault
+
+_SAMPLE = 64
+_TOLERANCE = 1e-5
+
+
+def verify_folder(folder: str | Path) -> Manifest:
+    """Check everything that can be checked of a memory on disk, the kept version included.
+
+    Args:
+        folder: the memory's folder.
+
+    Returns:
+        The manifest of the current version, in which all is well.
+
+    Raises:
+        NoMemory, FormatMismatch: see ``read_manifest``.
+        CorruptMemory: something is damaged; the message names every damaged file.
+    """
+    store = Store(folder)
+    manifest = store.current()
+    faults = file_faults(store, manifest)
+    if faults:
+        raise CorruptMemory("\n".join(faults))
+    faults = content_faults(Memory.open(folder))
+    if faults:
+        raise CorruptMemory("\n".join(f"{folder}: {line}" for line in faults))
+    return manifest
+
+
+def file_faults(store: Store, manifest: Manifest) -> list[str]:
+    """Compare the files of a version, and of the one kept before it, with their manifests."""
+    faults = []
+    entries = {entry.path: entry for entry in manifest.files.values()}
+    for number in (manifest.version, manifest.previous):
+        if number is None:
+            continue
+        try:
+            copy = store.numbered(number)
+        except MemoryFault as unreadable:
+            faults.append(str(unreadable))
+            continue
+        if number == manifest.version and copy != manifest:
+            faults.append(f"{store.folder / MANIFEST}: differs from its copy in versions/")
+        entries |= {entry.path: entry for entry in copy.files.values()}
+    faults += [
+        fault
+        for entry in entries.values()
+        if (fault := _file_fault(store.folder / entry.path, entry)) is not None
+    ]
+    return faults
+
+
+def content_faults(memory: Memory) -> list[str]:
+    """Check that counts agree, ids are unique, the metric fits, and rows find themselves."""
+    faults = []
+    count = memory.manifest.count
+    for what, length in (
+        ("vectors", len(memory.vectors)),
+        ("searchable vectors", len(memory.searchable)),
+        ("rows", len(memory.rows)),
+    ):
+        if length != count:
+            faults.append(f"{length} {what}, but the manifest counts {count}")
+    try:
+        check_rows(memory.rows)
+    except MemoryFault as refused:
+        faults.append(str(refused))
+    if faults or not count:
+        return faults
+    sample = np.unique(np.linspace(0, count - 1, num=min(count, _SAMPLE)).astype(np.int64))
+    mapped = memory.metric.apply(memory.vectors[sample])
+    apart = np.abs(mapped - memory.searchable[sample]).max(axis=1) > _TOLERANCE
+    if apart.any():
+        row = int(sample[np.argmax(apart)])
+        faults.append(f"row {row}: the searchable vector is not the metric of the vector")
+        return faults
+    found = memory.search(memory.vectors[sample], k=1)
+    own = np.einsum("nd,nd->n", mapped, mapped, dtype=np.float64)
+    missed = found.scores[:, 0] < own - _TOLERANCE
+    if missed.any():
+        row = int(sample[np.argmax(missed)])
+        faults.append(f"row {row}: a search for its own vector finds nothing as near")
+    return faults
+
+
+def _file_fault(path: Path, entry: FileEntry) -> str | None:
+    fault = length_fault(path, entry)
+    if fault is None and sha256_file(path) != entry.sha256:
+        fault = f"{path}: its bytes do not match the SHA-256 in the manifest"
+    return fault
