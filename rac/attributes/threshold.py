@@ -1,0 +1,243 @@
+"""From which probability on a cell may be filled, so that the promised precision is kept.
+
+Letters of shapes: N known cells, C values.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betainc, expit, logit  # type: ignore[import-untyped]
+
+from eval.binomial import clopper_pearson_lower
+
+Doubles = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+CONFIDENCE = 0.95
+"""How sure the promise is by default: the share of jobs in which it holds, at least."""
+
+_STEPS = 50
+_OFFSET_SPREAD = 1.0
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The rule for one attribute, with what it rests on.
+
+    Attributes:
+        above: fill where the probability is greater than this; None where nothing may be filled.
+        target: the precision asked for.
+        confidence: with which ``precision_bound`` holds; None where nothing backs the rule.
+        known: known cells that were judged.
+        cells: those of them above the threshold.
+        right: how many of these were right.
+        precision_bound: lower bound of the precision above the threshold; None where unknown.
+        reason: why nothing may be filled, or what the rule lacks.
+    """
+
+    above: float | None
+    target: float
+    confidence: float | None = None
+    known: int = 0
+    cells: int = 0
+    right: int = 0
+    precision_bound: float | None = None
+    reason: str | None = None
+
+    @property
+    def expected_precision(self) -> float | None:
+        """Share of the judged cells above the threshold that were right; None without any."""
+        return self.right / self.cells if self.cells else None
+
+    @property
+    def expected_coverage(self) -> float | None:
+        """Share of the judged cells that lay above the threshold; None without any known."""
+        return self.cells / self.known if self.known else None
+
+
+def smallest_sample(target: float, confidence: float = CONFIDENCE) -> int:
+    """Give how many cells, all right, it takes to vouch for a precision.
+
+    >>> smallest_sample(0.9), smallest_sample(0.95)
+    (29, 59)
+    """
+    return math.ceil(math.log(1 - confidence) / math.log(target))
+
+
+def fit_threshold(
+    probability: Doubles,
+    right: Bools,
+    *,
+    target: float,
+    confidence: float = CONFIDENCE,
+) -> Threshold:
+    """Find the lowest threshold above which the precision is vouched for.
+
+    Each candidate is a hypothesis test: is the precision above it below the target? It is rejected
+    when the exact lower bound of the precision (Clopper and Pearson 1934) meets the target. Looking
+    for the best of many candidates would break the promise, so they are tested in a fixed
+    sequence, from the more confident downwards, each at the full confidence, until one fails: the
+    chance of ever passing a false one stays below ``1 - confidence`` (Learn then Test, Angelopoulos
+    et al. 2021, arXiv 2110.01052, section 3.2, fixed-sequence testing). The sequence starts where
+    the probabilities themselves, and no knowledge of what was right, give the test its best
+    chance.
+
+    A candidate is the probability of one of the cells, and those strictly above it are counted,
+    so that given the candidate they are a plain sample of the cells above it.
+
+    Args:
+        probability: (N,) of the best value of each known cell, from models that did not see it.
+        right: (N,) whether that value was the cell's.
+        target: in (0, 1).
+        confidence: in (0, 1).
+
+    Returns:
+        The threshold; ``above`` is None, with the reason, where no candidate passes.
+
+    All of 40 cells are right, which vouches for .9 with confidence .95: 0.05 ** (1 / 40) = .928.
+
+    >>> found = fit_threshold(np.linspace(0.8, 1.0, 40), np.ones(40, bool), target=0.9)
+    >>> found.above, found.cells, round(found.precision_bound, 3)
+    (0.0, 40, 0.928)
+    """
+    known = len(probability)
+    needed = smallest_sample(target, confidence)
+    if known < needed:
+        return Threshold(
+            None,
+            target,
+            confidence,
+            known=known,
+            reason=f"{known} known cells cannot vouch for precision {target:g} with confidence "
+            f"{confidence:g}; it takes at least {needed}",
+        )
+    order = np.argsort(-probability, kind="stable")
+    ranked = probability[order].astype(np.float64)
+    candidates = _candidates(ranked, needed)
+    hits = np.concatenate([[0], np.cumsum(right[order])])
+    hoped = np.concatenate([[0.0], np.cumsum(np.clip(ranked, 0.0, 1.0))])
+    start = _most_promising(candidates, hoped[candidates], target, confidence)
+    passed: tuple[int, float] | None = None
+    for cells in candidates[start:]:
+        bound = float(clopper_pearson_lower(hits[cells], cells, confidence))
+        if bound < target:
+            break
+        passed = int(cells), bound
+    if passed is None:
+        tried = int(candidates[start])
+        return Threshold(
+            None,
+            target,
+            confidence,
+            known=known,
+            reason=f"no threshold keeps precision {target:g} with confidence {confidence:g}: of "
+            f"the {tried} surest of {known} known cells {int(hits[tried])} came out right",
+        )
+    cells, bound = passed
+    return Threshold(
+        above=0.0 if cells == known else float(ranked[cells]),
+        target=target,
+        confidence=confidence,
+        known=known,
+        cells=cells,
+        right=int(hits[cells]),
+        precision_bound=bound,
+    )
+
+
+def value_offsets(
+    probability: Doubles, right: Bools, value: npt.NDArray[np.int64], count: int
+) -> Doubles:
+    """Give how much surer or less sure, in log odds, one should be of each value.
+
+    A value that is mostly wrong when it is chosen must not hide behind the others' good average.
+    For each value the offset b maximises the likelihood of what was right under
+    sigmoid(logit(p) + b), with a normal prior of mean 0 and variance 1 on b, which leaves a value
+    with little evidence nearly where it was.
+
+    Args:
+        probability: (N,) of the chosen value.
+        right: (N,) whether it was right.
+        value: (N,) the chosen value, in [0, count).
+        count: C.
+
+    Returns:
+        (C,) offsets; 0 for a value that was never chosen.
+
+    >>> p, v = np.full(10, 0.9), np.array([0] * 5 + [1] * 5)
+    >>> b = value_offsets(p, np.array([True] * 5 + [False] * 5), v, 3)
+    >>> bool(b[0] > 0), bool(b[1] < -1.5), float(b[2])
+    (True, True, 0.0)
+    """
+    base = logit(np.clip(probability, 1e-6, 1 - 1e-6))
+    offsets = np.zeros(count)
+    for _ in range(30):
+        shares = expit(base + offsets[value])
+        slope = np.bincount(value, right - shares, count) - offsets / _OFFSET_SPREAD
+        bend = np.bincount(value, shares * (1 - shares), count) + 1 / _OFFSET_SPREAD
+        # A bounded Newton step: the function is concave, but flat far from its top.
+        step = np.clip(slope / bend, -1.0, 1.0)
+        offsets += step
+        if np.abs(step).max(initial=0.0) < 1e-6:
+            break
+    return offsets
+
+
+def shift_probability(probability: Doubles, offset: Doubles) -> Doubles:
+    """Move probabilities by offsets in log odds; both of shape (N,)."""
+    moved: Doubles = expit(logit(np.clip(probability, 1e-6, 1 - 1e-6)) + offset)
+    return moved
+
+
+def mostly_wrong(right: Bools, value: npt.NDArray[np.int64], above: Bools, count: int) -> Bools:
+    """Say which values were wrong at least as often as right among the cells above a threshold.
+
+    Args:
+        right: (N,) whether the chosen value was right.
+        value: (N,) the chosen value.
+        above: (N,) whether the cell lies above the threshold.
+        count: C.
+
+    Returns:
+        (C,) True for the values to hold back; False for those without a cell above.
+    """
+    chosen = np.bincount(value[above], minlength=count)
+    hits = np.bincount(value[above & right], minlength=count)
+    held: Bools = (chosen > 0) & (2 * hits <= chosen)
+    return held
+
+
+def _candidates(ranked: Doubles, needed: int) -> npt.NDArray[np.int64]:
+    """Give ascending numbers of cells to test, each a place where the probability drops."""
+    known = len(ranked)
+    drops = np.flatnonzero(np.concatenate([ranked[:-1] > ranked[1:], [True]])) + 1
+    drops = drops[drops >= needed]
+    wanted = np.linspace(needed, known, _STEPS)
+    return np.unique(drops[np.searchsorted(drops, wanted).clip(max=len(drops) - 1)])
+
+
+def _most_promising(
+    candidates: npt.NDArray[np.int64], hoped: Doubles, target: float, confidence: float
+) -> int:
+    """Give the place of the candidate whose test is likeliest to pass if ``hoped`` is right."""
+    chances = []
+    for cells, hits in zip(candidates.tolist(), hoped.tolist(), strict=True):
+        needed = _hits_needed(cells, target, confidence)
+        rate = min(hits / cells, 1 - 1e-9)
+        chances.append(float(betainc(needed, cells - needed + 1, rate)))
+    return int(np.argmax(chances))
+
+
+def _hits_needed(cells: int, target: float, confidence: float) -> int:
+    low, high = math.ceil(target * cells), cells
+    while low < high:
+        middle = (low + high) // 2
+        if clopper_pearson_lower(middle, cells, confidence) >= target:
+            high = middle
+        else:
+            low = middle + 1
+    return high
