@@ -70,7 +70,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def preprocess(self, image: Image.Image) -> FloatArray:
-        """Turn an upright RGB image of any size into the (3, H, W) float32 that the network reads."""
+        """Turn an upright RGB image of any size into (3, H, W) float32 for the network."""
 
     @abstractmethod
     def _forward_images(self, pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -159,5 +159,5 @@ def unit_norm(vectors: FloatArray) -> FloatArray:
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-    return scaled.astype(np.float32, copy=False)
+    scaled: FloatArray = np.asarray(vectors / np.maximum(norms, 1e-30), np.float32)
+    return scaled

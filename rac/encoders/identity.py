@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from rac.images import DECODING_VERSION
+from rac.images import DECODING_RULES
 
 _NORMALISATION = "l2"
 
@@ -32,11 +32,11 @@ def encoder_identity(weights: Mapping[str, torch.Tensor], preprocessing: Mapping
     rules = {
         "preprocessing": preprocessing,
         "normalisation": _NORMALISATION,
-        "decoding": DECODING_VERSION,
+        "decoding": DECODING_RULES,
     }
     digest.update(json.dumps(rules, sort_keys=True, default=str).encode())
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:32]

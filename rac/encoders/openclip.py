@@ -45,7 +45,8 @@ class OpenClipEncoder(Encoder):
         self._model = model.eval().requires_grad_(False).to(self._device)
         self._transform = transform
         self._tokenizer = tokenizer
-        self._tower = two_outputs(self._model.visual)
+        self._encode_text: Callable[[torch.Tensor], torch.Tensor] = model.encode_text  # type: ignore[assignment]
+        self._tower = two_outputs(self._model.get_submodule("visual"))
         size = preprocessing["size"]
         self.image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         scale = getattr(model, "logit_scale", None)
@@ -104,7 +105,7 @@ class OpenClipEncoder(Encoder):
     def _forward_texts(self, texts: list[str]) -> FloatArray:
         tokens = self._tokenizer(texts).to(self._device)
         with torch.inference_mode():
-            return _to_numpy(self._model.encode_text(tokens))
+            return _to_numpy(self._encode_text(tokens))
 
 
 def two_outputs(visual: nn.Module) -> _Tower:
@@ -177,9 +178,8 @@ def _check_registered(model_name: str, pretrained: str) -> None:
         )
     tags = open_clip.list_pretrained_tags_by_model(model_name)
     if pretrained not in tags and not Path(pretrained).is_file():
-        raise InputError(
-            f"model {model_name!r} has no weights {pretrained!r}; it has: {', '.join(tags) or 'none'}"
-        )
+        there_are = ", ".join(tags) or "none"
+        raise InputError(f"model {model_name!r} has no weights {pretrained!r}; it has: {there_are}")
 
 
 def _to_numpy(tensor: torch.Tensor) -> FloatArray:
