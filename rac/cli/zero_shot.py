@@ -1,0 +1,96 @@
+"""``rac zero-shot``: how far the names of the classes alone go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rac.cli.common import (
+    EncoderOption,
+    IdOption,
+    ImageOption,
+    JsonOption,
+    LabelOption,
+    MaxBadOption,
+    print_json,
+)
+
+
+def zero_shot(
+    table: Annotated[str, typer.Argument(help="Table of labelled items with images.")],
+    label: LabelOption = None,
+    encoder: EncoderOption = "mini",
+    image: ImageOption = None,
+    id: IdOption = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(help="Prompt with {} where the class goes; repeat it for an ensemble."),
+    ] = None,
+    centre: Annotated[
+        bool, typer.Option(help="Take off what every image of the table shares.")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Predictions (.parquet) for `rac report`.")
+    ] = None,
+    max_bad: MaxBadOption = None,
+    json: JsonOption = False,
+) -> None:
+    r"""Classify the images of a table by the names of its classes, and say how often that is right.
+
+    \b
+    Example:
+      rac zero-shot grocery-store:test --label coarse
+    """
+    from eval.metrics import accuracy, macro_accuracy, top_k_accuracy
+    from eval.predictions import Predictions, write_predictions
+    from rac.embedding_cache import EmbeddingCache
+    from rac.encoders import load_encoder
+    from rac.encoders.base import DEFAULT_TEMPLATES
+    from rac.tables import open_table
+    from rac.zero_shot import classify_zero_shot
+
+    opened = open_table(table, image=image, label=label, id=id)
+    network = load_encoder(encoder)
+    with EmbeddingCache(network) as cache:
+        found = classify_zero_shot(
+            opened,
+            network,
+            templates=template or DEFAULT_TEMPLATES,
+            centre=centre,
+            max_bad=max_bad,
+            cache=cache,
+        )
+    if out is not None:
+        predictions = Predictions(
+            name=f"{network.name} zero-shot",
+            ids=found.ids,
+            labels=found.labels,
+            predictions=[found.classes[index] for index in found.predicted],
+            classes=found.classes,
+            scores=found.scores,
+            metadata={
+                "table": table,
+                "encoder": network.name,
+                "encoder identity": network.identity,
+                "left out": f"{found.left_out} rows without a label, {found.bad_images} bad images",
+            },
+        )
+        write_predictions(predictions, out)
+    result = {
+        "top1": accuracy(found.truth, found.predicted),
+        "top5": top_k_accuracy(found.scores, found.truth, 5),
+        "macro": macro_accuracy(found.truth, found.predicted, len(found.classes)),
+        "classes": len(found.classes),
+        "rows": len(found.ids),
+        "bad_images": found.bad_images,
+        "left_out": found.left_out,
+        "encoder": network.name,
+        "encoder_identity": network.identity,
+    }
+    if json:
+        print_json(result)
+        return
+    for name, value in result.items():
+        typer.echo(f"{name:18s} {value:.3f}" if isinstance(value, float) else f"{name:18s} {value}")

@@ -1,0 +1,134 @@
+"""Classes from their names alone: no training row is looked at.
+
+Letters of shapes: N images, D embedding dimensions, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rac.embedding import embed_table
+from rac.embedding_cache import EmbeddingCache
+from rac.encoders import Encoder
+from rac.encoders.base import DEFAULT_TEMPLATES, FloatArray
+from rac.errors import InputError
+from rac.tables import Table
+
+
+def centred_scores(
+    embedding: FloatArray, prompts: FloatArray, centre: FloatArray | None = None
+) -> FloatArray:
+    """Score images against prompts, with what a prompt shares with every image taken off.
+
+    A prompt may be near every image (a hub), and would then attract them all. Subtracting the
+    mean image embedding takes each prompt's mean similarity off (Suzuki et al., Centering
+    Similarity Measures to Reduce Hubs, EMNLP 2013).
+
+    Args:
+        embedding: (N, D) unit norm.
+        prompts: (C, D) unit norm.
+        centre: (D,) mean embedding of the images that the scores are for; None for plain cosines.
+
+    Returns:
+        (N, C) float32 in [-2, 2]; cosines in [-1, 1] without a centre.
+    """
+    images = embedding if centre is None else embedding - centre
+    return np.asarray(images @ prompts.T, np.float32)
+
+
+def readable_name(label: str) -> str:
+    """Turn a label as catalogues write them into words for a prompt.
+
+    >>> readable_name("Golden-Delicious"), readable_name("t_shirt/top")
+    ('Golden Delicious', 't shirt/top')
+    """
+    return " ".join(label.replace("_", " ").replace("-", " ").split())
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """What prompts alone make of the labelled rows of a table.
+
+    Attributes:
+        ids: N ids of the rows used.
+        labels: N true labels.
+        classes: C labels, sorted.
+        scores: (N, C) float32.
+        left_out: rows without a label.
+        bad_images: rows with a label whose image could not be read.
+    """
+
+    ids: list[str]
+    labels: list[str]
+    classes: list[str]
+    scores: FloatArray
+    left_out: int
+    bad_images: int
+
+    @property
+    def truth(self) -> npt.NDArray[np.int64]:
+        """(N,) class indices of the labels."""
+        places = {name: index for index, name in enumerate(self.classes)}
+        return np.array([places[label] for label in self.labels], np.int64)
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """(N,) class indices of the best scores."""
+        return np.asarray(self.scores.argmax(axis=1), np.int64)
+
+
+def classify_zero_shot(
+    table: Table,
+    encoder: Encoder,
+    *,
+    templates: Sequence[str] = DEFAULT_TEMPLATES,
+    centre: bool = True,
+    max_bad: float | None = None,
+    cache: EmbeddingCache | None = None,
+    progress: bool = True,
+) -> ZeroShot:
+    """Score every labelled row of a table against the names of all the table's classes.
+
+    Args:
+        table: has a label column.
+        encoder: image and text towers.
+        templates: prompts with ``{}`` in the place of the name.
+        centre: whether what every image shares is taken off (see :func:`centred_scores`); the
+            labels play no part in it.
+        max_bad: end the job when more than this share of the images is bad.
+        cache: of embeddings.
+        progress: whether a progress bar is shown.
+
+    Raises:
+        InputError: the table has no label column, or no row with a label and a readable image.
+        JobFailed: too many bad images.
+    """
+    if table.roles.label is None:
+        raise InputError(
+            f"{table.source} has no label column; name one of {', '.join(table.columns)} "
+            "with --label"
+        )
+    ids: list[str] = []
+    labels: list[str] = []
+    embeddings: list[FloatArray] = []
+    left_out = bad = 0
+    for batch in embed_table(table, encoder, max_bad=max_bad, cache=cache, progress=progress):
+        labelled = np.array([bool(item.label) for item in batch.items], np.bool_)
+        used = labelled & batch.ok
+        left_out += int((~labelled).sum())
+        bad += int((labelled & ~batch.ok).sum())
+        chosen = [item for item, use in zip(batch.items, used, strict=True) if use]
+        ids += [item.id for item in chosen]
+        labels += [str(item.label) for item in chosen]
+        embeddings.append(batch.embedding[used])
+    if not ids:
+        raise InputError(f"{table.source} has no row with both a label and a readable image")
+    classes = sorted(set(labels))
+    stacked = np.concatenate(embeddings)
+    prompts = encoder.encode_prompts([readable_name(name) for name in classes], templates)
+    scores = centred_scores(stacked, prompts, stacked.mean(axis=0) if centre else None)
+    return ZeroShot(ids, labels, classes, scores, left_out, bad)

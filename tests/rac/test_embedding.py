@@ -1,0 +1,131 @@
+"""The stream from table to embeddings: order, bad images, cache."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from rac.embedding import collect_features, embed_table
+from rac.embedding_cache import EmbeddingCache
+from rac.embedding_file import write_embeddings
+from rac.errors import JobFailed
+from rac.tables import Table, open_table
+from tests.toy import ToyEncoder, write_toy_images
+
+COLOURS = ["red", "green", "blue", "yellow", "black", "white", "red"]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    """Seven good images, and among them a missing, a text and a truncated one."""
+    folder = tmp_path / "shop"
+    names = write_toy_images(folder, COLOURS)
+    (folder / "text.png").write_text("no image at all")
+    data = (folder / names[0]).read_bytes()
+    (folder / "truncated.png").write_bytes(data[: len(data) // 2])
+    names[2:2] = ["missing.png"]
+    names[5:5] = ["text.png", "truncated.png"]
+    with (folder / "items.csv").open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["id", "image"])
+        writer.writerows([f"sku-{number}", name] for number, name in enumerate(names))
+    return open_table(folder / "items.csv")
+
+
+def test_rows_come_in_order_and_each_bad_image_falls_alone(table: Table) -> None:
+    features = collect_features(table, ToyEncoder(), batch_size=4, progress=False)
+    assert [item.id for item in features.items] == [f"sku-{number}" for number in range(10)]
+    assert np.flatnonzero(~features.ok).tolist() == [2, 5, 6]
+    assert [features.reasons[row] is None for row in range(10)] == features.ok.tolist()
+    assert not features.embedding[~features.ok].any()
+    np.testing.assert_allclose(
+        np.linalg.norm(features.embedding[features.ok], axis=1), 1, rtol=1e-5
+    )
+    # The hash of a bad image's bytes is known, where there were bytes to read.
+    assert [features.hashes[row] is None for row in (2, 5, 6)] == [True, False, False]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_batch_size_changes_nothing(table: Table, batch_size: int) -> None:
+    whole = collect_features(table, ToyEncoder(), batch_size=10, progress=False)
+    other = collect_features(table, ToyEncoder(), batch_size=batch_size, progress=False)
+    np.testing.assert_allclose(whole.embedding, other.embedding, atol=1e-6)
+    np.testing.assert_allclose(whole.trunk, other.trunk, atol=1e-6)
+    assert whole.reasons == other.reasons
+
+
+def test_a_second_run_encodes_nothing_again(table: Table, tmp_path: Path) -> None:
+    encoder = ToyEncoder()
+    with EmbeddingCache(encoder, tmp_path / "cache") as cache:
+        first = collect_features(table, encoder, cache=cache, progress=False)
+        assert encoder.images_encoded == 7
+        again = collect_features(table, encoder, cache=cache, progress=False)
+        assert encoder.images_encoded == 7
+        assert len(cache) == 7
+    np.testing.assert_array_equal(first.embedding, again.embedding)
+    np.testing.assert_array_equal(first.trunk, again.trunk)
+
+
+def test_a_changed_encoder_is_a_miss(table: Table, tmp_path: Path) -> None:
+    for identity in ("one", "two"):
+        encoder = ToyEncoder(identity)
+        with EmbeddingCache(encoder, tmp_path / "cache") as cache:
+            collect_features(table, encoder, cache=cache, progress=False)
+        assert encoder.images_encoded == 7
+
+
+def test_the_cache_grows_past_its_first_size(tmp_path: Path, monkeypatch: object) -> None:
+    import rac.embedding_cache as module
+
+    encoder = ToyEncoder()
+    monkeypatch.setattr(module, "_FIRST_MAP_BYTES", 1 << 16)  # type: ignore[attr-defined]
+    vector, trunk = np.ones(3, np.float32), np.ones(12, np.float32)
+    with EmbeddingCache(encoder, tmp_path) as cache:
+        for start in range(0, 4000, 500):
+            cache.put({f"{n:064x}": (vector * n, trunk) for n in range(start, start + 500)})
+        assert len(cache) == 4000
+        found = cache.get(f"{3999:064x}")
+    assert found is not None
+    np.testing.assert_array_equal(found[0], vector * 3999)
+
+
+def test_too_many_bad_images_end_the_job_and_say_so(table: Table) -> None:
+    with pytest.raises(JobFailed, match="3 of the first 10 images are bad"):
+        list(embed_table(table, ToyEncoder(), max_bad=0.2, progress=False))
+    assert len(list(embed_table(table, ToyEncoder(), max_bad=0.3, progress=False))) == 1
+
+
+def test_the_embedding_file_has_every_row_and_its_encoder(table: Table, tmp_path: Path) -> None:
+    encoder = ToyEncoder()
+    summary = write_embeddings(table, encoder, tmp_path / "out", batch_size=3, progress=False)
+    assert (summary.rows, summary.bad_images) == (10, 3)
+    written = pq.read_table(summary.file)
+    assert written["id"].to_pylist() == [f"sku-{number}" for number in range(10)]
+    assert written["status"].to_pylist().count("bad") == 3
+    assert written["embedding"][2].as_py() is None
+    assert written.schema.metadata[b"rac.embeddings"].count(b"toy0") == 1
+    features = collect_features(table, encoder, progress=False)
+    np.testing.assert_array_equal(written["trunk"][0].as_py(), features.trunk[0])
+
+
+def test_a_failed_embedding_job_leaves_no_file(table: Table, tmp_path: Path) -> None:
+    with pytest.raises(JobFailed):
+        write_embeddings(table, ToyEncoder(), tmp_path / "out", max_bad=0.0, progress=False)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_picture_in_every_mode_is_embedded(tmp_path: Path) -> None:
+    modes = ["RGB", "L", "P", "CMYK", "RGBA", "LA", "1", "I;16"]
+    for mode in modes:
+        image = Image.new("RGB", (12, 12), (200, 40, 40))
+        suffix = "tif" if mode == "CMYK" else "png"
+        converted = image.convert("I").convert("I;16") if mode == "I;16" else image.convert(mode)
+        converted.save(tmp_path / f"{mode.replace(';', '')}.{suffix}")
+    features = collect_features(open_table(f"imagefolder:{tmp_path}"), ToyEncoder(), progress=False)
+    assert len(features.items) == len(modes)
+    assert features.ok.all(), features.reasons
