@@ -1,0 +1,144 @@
+"""CSV files: every column is text, and every cell stays as it was written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from rac.errors import InputError
+from rac.tables.cells import cell_text
+from rac.tables.columns import check_names
+from rac.tables.csv_dialect import CsvDialect, find_dialect
+from rac.tables.encoding import TextEncoding, find_encoding
+from rac.tables.table import Table
+
+_SAMPLE_CHARACTERS = 64 * 1024
+_LONGEST_CELL = 64 * 1024 * 1024
+
+
+class CsvTable(Table):
+    """A CSV file; delimiter, quoting, encoding and line ends are found and kept."""
+
+    suffix = ".csv"
+
+    def __init__(self, source: str, path: Path, asked: Mapping[str, str | None]) -> None:
+        self._path = path
+        self._encoding = find_encoding(path)
+        self.suffix = path.suffix or ".csv"
+        with self._open() as handle:
+            sample = handle.read(_SAMPLE_CHARACTERS)
+            if handle.read(1):
+                # Only whole lines: a cut one would count as ragged.
+                sample = sample[: sample.rfind("\n") + 1] or sample
+        found = find_dialect(sample, is_tab_separated=path.suffix.lower() in (".tsv", ".tab"))
+        self.dialect = CsvDialect(
+            found.delimiter, found.line_end, found.quote_all, _ends_with_line_end(path)
+        )
+        header = next(self._rows(), None)
+        if header is None:
+            raise InputError(f"{path}: the file is empty; its first line should name the columns")
+        self._names = header[1]
+        check_names(self._names, str(path))
+        schema = pa.schema([(name, pa.string()) for name in self._names])
+        super().__init__(source, schema, path.parent, asked)
+
+    def _open(self) -> io.TextIOWrapper:
+        handle = open(self._path, "rb")  # noqa: SIM115 - closed by the wrapper
+        handle.seek(len(self._encoding.mark))
+        return io.TextIOWrapper(handle, encoding=self._encoding.name, newline="")
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield (line number, cells) of each row that is not blank, the header first."""
+        if csv.field_size_limit() < _LONGEST_CELL:
+            csv.field_size_limit(_LONGEST_CELL)
+        with self._open() as handle:
+            reader = csv.reader(handle, delimiter=self.dialect.delimiter, strict=True)
+            while True:
+                line = reader.line_num + 1
+                try:
+                    row = next(reader)
+                except StopIteration:
+                    return
+                except (csv.Error, UnicodeDecodeError) as error:
+                    raise InputError(f"{self._path}, line {line}: {error}") from error
+                if row:
+                    yield line, row
+
+    def _read(self, size: int) -> Iterator[pa.RecordBatch]:
+        rows = self._rows()
+        next(rows, None)
+        width = len(self._names)
+        waiting: list[list[str]] = []
+        for line, row in rows:
+            if len(row) != width:
+                raise InputError(
+                    f"{self._path}, line {line}: {len(row)} cells, but the header has {width} "
+                    "columns"
+                )
+            waiting.append(row)
+            if len(waiting) >= size:
+                yield self._batch(waiting)
+                waiting = []
+        if waiting:
+            yield self._batch(waiting)
+
+    def _batch(self, rows: list[list[str]]) -> pa.RecordBatch:
+        columns = [pa.array(cells, pa.string()) for cells in zip(*rows, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _write(self, path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+        write_csv(path, schema, batches, self.dialect, self._encoding)
+
+
+def write_csv(
+    path: Path,
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    dialect: CsvDialect | None = None,
+    encoding: TextEncoding | None = None,
+) -> None:
+    """Write batches as CSV; null cells become empty ones.
+
+    Raises:
+        InputError: a cell cannot be written in the encoding.
+    """
+    dialect = dialect or CsvDialect()
+    encoding = encoding or TextEncoding("utf-8", b"")
+    with open(path, "wb") as raw:
+        raw.write(encoding.mark)
+        with io.TextIOWrapper(raw, encoding=encoding.name, newline="") as handle:
+            writer = csv.writer(
+                handle,
+                delimiter=dialect.delimiter,
+                lineterminator=dialect.line_end,
+                quoting=csv.QUOTE_ALL if dialect.quote_all else csv.QUOTE_MINIMAL,
+            )
+            try:
+                writer.writerow(schema.names)
+                for batch in batches:
+                    columns = [column.to_pylist() for column in batch.columns]
+                    for row in zip(*columns, strict=True):
+                        writer.writerow(
+                            [cell if isinstance(cell, str) else cell_text(cell) for cell in row]
+                        )
+                handle.flush()
+            except UnicodeEncodeError as error:
+                raise InputError(
+                    f"{path.name}: {error.object[error.start : error.end]!r} cannot be written in "
+                    f"{encoding.name}, the table's encoding; save the table as UTF-8 first"
+                ) from error
+            if not dialect.ends_with_line_end:
+                size = raw.tell() - len(dialect.line_end.encode(encoding.name))
+                os.ftruncate(raw.fileno(), size)
+
+
+def _ends_with_line_end(path: Path) -> bool:
+    with open(path, "rb") as handle:
+        handle.seek(0, os.SEEK_END)
+        handle.seek(max(0, handle.tell() - 4))
+        return handle.read().rstrip(b"\0")[-1:] in (b"\n", b"\r")

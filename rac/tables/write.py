@@ -1,0 +1,86 @@
+"""A table written again, in the format it came in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+
+from rac.errors import InputError
+from rac.tables.cells import cell_text
+from rac.tables.datasets_table import SavedDatasetTable, write_saved_dataset
+from rac.tables.table import Table, without_row_number
+from retrieval_index.files import replace_file
+
+
+def write_like(
+    table: Table, out_folder: str | Path, stem: str, batches: Iterable[pa.RecordBatch]
+) -> Path:
+    """Write batches in a table's own format, whole or not at all.
+
+    CSV keeps delimiter, quoting, encoding, byte order mark, line ends and column order; Parquet
+    its schema, metadata and compression; JSON lines their types; a saved data set its features.
+    A folder of images becomes CSV, a card's or the hub's table Parquet.
+
+    Args:
+        table: whose format is kept.
+        out_folder: where to write; made where it is missing.
+        stem: name of the file without its suffix, or of the folder.
+        batches: the table's columns in any order, and more, which come after them. All batches
+            have the same columns.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: the result would replace the table itself, or a cell cannot be written.
+    """
+    path = Path(out_folder) / f"{stem}{table.suffix}"
+    original = Path(table.source).expanduser()
+    if original.exists() and path.exists() and os.path.samefile(original, path):
+        raise InputError(f"{path}: this would replace the table that is being read")
+    stream = iter(batches)
+    first = next(stream, None)
+    schema = _output_schema(table, first.schema if first is not None else table.schema)
+    fitted = _fit(chain([] if first is None else [first], stream), schema, table)
+    if isinstance(table, SavedDatasetTable):
+        write_saved_dataset(table, path, schema, fitted)
+        return path
+    with replace_file(path) as draft:
+        table._write(draft, schema, fitted)
+    return path
+
+
+def _output_schema(table: Table, given: pa.Schema) -> pa.Schema:
+    lost = [name for name in table.columns if name not in given.names]
+    if lost:
+        raise ValueError(f"the batches lack columns of {table.source}: {lost}")
+    added = [field for field in without_row_number(given) if field.name not in table.columns]
+    return pa.schema([*table.schema, *added], metadata=table.schema.metadata)
+
+
+def _fit(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, table: Table
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        arrays = []
+        for field in schema:
+            column = batch.column(field.name)
+            if column.type != field.type:
+                column = _cast(column, field, table)
+            arrays.append(column)
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _cast(column: pa.Array, field: pa.Field, table: Table) -> pa.Array:
+    try:
+        return column.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        if pa.types.is_string(field.type):
+            return pa.array([cell_text(cell) for cell in column.to_pylist()], field.type)
+        raise InputError(
+            f"{table.source}: column {field.name!r} holds {field.type}: {error}"
+        ) from error
