@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval_index import CorruptMemory, Memory, make_rows, verify_folder
+from retrieval_index.contents import Contents
+from retrieval_index.verify import content_faults
+
+MakeMemory = Callable[..., Memory]
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ".lock")
+
+
+@pytest.mark.parametrize("metric", ["cosine", "whitened"])
+def test_a_sound_memory_verifies(make_memory: MakeMemory, metric: str) -> None:
+    memory = make_memory(metric=metric)
+    memory.verify()
+    memory.add(np.array([[0.0, -1.0]]), make_rows(["g"])).verify()
+    Memory.in_ram(np.eye(2), make_rows(["a", "b"]), encoder="e", metric=metric).verify()
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 1.0])
+@pytest.mark.parametrize("changed", ["flipped", "shorter", "gone"])
+def test_a_damaged_file_is_named_whichever_it_is(
+    make_memory: MakeMemory, place: float, changed: str
+) -> None:
+    memory = make_memory(metric="whitened").add(np.array([[0.0, -1.0]]), make_rows(["g"]))
+    folder = memory.folder
+    assert folder is not None
+    files = files_of(folder)
+    assert len(files) == 10  # a manifest; 4 files and a manifest of version 1; 3 and one of 2
+    for path in files:
+        data = path.read_bytes()
+        if changed == "flipped":
+            damaged = bytearray(data)
+            damaged[round(place * (len(data) - 1))] ^= 0x20
+            path.write_bytes(damaged)
+        elif changed == "shorter":
+            path.write_bytes(data[: int(place * (len(data) - 1))])
+        else:
+            path.unlink()
+        if path == folder / "manifest.json" and changed == "gone":
+            path.write_bytes(data)
+            continue  # without its manifest a folder is no memory; see test_memory
+        with pytest.raises(CorruptMemory) as caught:
+            verify_folder(folder)
+        assert path.name in str(caught.value)
+        assert path.parent.name in str(caught.value)
+        path.write_bytes(data)
+    verify_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "searchable.npy", "rows.arrow", "metric.npz"])
+def test_opening_notices_a_file_of_another_length(make_memory: MakeMemory, name: str) -> None:
+    folder = make_memory().folder
+    assert folder is not None
+    path = folder / "versions" / "000001" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CorruptMemory, match=rf"{name}: has \d+ bytes.*rac index verify"):
+        Memory.open(folder)
+
+
+def test_contents_that_contradict_each_other_are_found(rng: np.random.Generator) -> None:
+    """Files can be whole and still be wrong: as a faulty writer would leave them."""
+    sound = Memory.in_ram(
+        rng.normal(size=(9, 3)), make_rows([str(i) for i in range(9)]), encoder="e"
+    )
+    assert content_faults(sound) == []
+
+    def broken(**parts: object) -> list[str]:
+        whole = {
+            "vectors": sound.vectors,
+            "searchable": sound.searchable,
+            "rows": sound.rows,
+            "metric": sound.metric,
+        }
+        return content_faults(Memory(Contents(**{**whole, **parts}), sound.manifest, None))  # type: ignore[arg-type]
+
+    assert broken(rows=sound.rows.slice(1)) == ["8 rows, but the manifest counts 9"]
+    assert broken(searchable=sound.searchable[::-1].copy()) == [
+        "row 0: the searchable vector is not the metric of the vector"
+    ]
+    [fault] = broken(rows=sound.rows.set_column(0, "id", [["same"] * 9]))
+    assert "ids must be unique" in fault
