@@ -1,0 +1,169 @@
+"""Rows worth looking at: where retrieval rescued or harmed, and where the model is surely wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eval.arrays import Bools, Floats, Ints
+from eval.evaluation import Evaluation
+from eval.outcomes import Outcomes
+from eval.thumbnails import ImageReader, Thumbnail, make_thumbnail
+
+QUERY_SIDE = 176
+NEIGHBOUR_SIDE = 104
+NEIGHBOURS_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class ShownNeighbour:
+    """A neighbour of an example; ``same`` says whether it has the example's label."""
+
+    id: str
+    label: str | None
+    score: float | None
+    same: bool
+    picture: Thumbnail | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test row with what every part of the model said about it."""
+
+    id: str
+    label: str
+    train_rows: int | None
+    prediction: str
+    confidence: float | None
+    base: str | None
+    retrieval: str | None
+    picture: Thumbnail | None
+    neighbours: tuple[ShownNeighbour, ...]
+
+
+@dataclass(frozen=True)
+class ExampleSet:
+    """Examples of one kind. ``total`` counts all rows of that kind, shown or not."""
+
+    title: str
+    explanation: str
+    total: int
+    examples: tuple[Example, ...]
+
+
+def pick_examples(evaluation: Evaluation, read: ImageReader, count: int = 6) -> list[ExampleSet]:
+    """Pick examples of each kind, at most one a class before any class comes twice.
+
+    Rescued rows come rarest class first, the others most confident first; ties in row order.
+
+    Args:
+        evaluation: the run.
+        read: gives the bytes of an image reference.
+        count: at most this many of each kind; 0 for none.
+
+    Returns:
+        Only kinds that have rows; empty where rows have neither images nor neighbours.
+    """
+    outcomes = evaluation.outcomes
+    columns = outcomes.rows.column_names
+    if count < 1 or not ("image" in columns or "neighbour_ids" in columns):
+        return []
+    right = outcomes.correct
+    doubt: Floats = np.zeros(len(outcomes))
+    if outcomes.confidence is not None:
+        doubt = -outcomes.confidence
+    sets: list[ExampleSet] = []
+
+    def add(title: str, explanation: str, mask: Bools, key: Floats) -> None:
+        rows = _spread(np.flatnonzero(mask), outcomes.labels, key)[:count]
+        if rows.size:
+            shown = tuple(_example(outcomes, int(row), read) for row in rows)
+            sets.append(ExampleSet(title, explanation, int(np.count_nonzero(mask)), shown))
+
+    if outcomes.base is not None:
+        base_right = outcomes.base == outcomes.labels
+        rarity = doubt
+        if outcomes.train_counts is not None:
+            rarity = outcomes.train_counts[outcomes.labels].astype(np.float64)
+        add(
+            "Rescued by retrieval",
+            "The base branch alone is wrong, the fused model is right. Rarest classes first.",
+            right & ~base_right,
+            rarity,
+        )
+        add(
+            "Harmed by retrieval",
+            "The base branch alone is right, the fused model is wrong.",
+            base_right & ~right,
+            doubt,
+        )
+    add(
+        "Confident mistakes",
+        "Wrong predictions that the model is surest of.",
+        ~right,
+        doubt,
+    )
+    return sets
+
+
+def _spread(rows: Ints, labels: Ints, key: Floats) -> Ints:
+    """Rows by (how often their class came before, key, row)."""
+    ordered = rows[np.lexsort((rows, key[rows]))]
+    of_class = labels[ordered]
+    grouped = np.argsort(of_class, kind="stable")
+    starts = np.flatnonzero(np.diff(of_class[grouped], prepend=-1))
+    turn = np.empty(len(ordered), dtype=np.int64)
+    sizes = np.diff(np.append(starts, len(ordered)))
+    turn[grouped] = np.arange(len(ordered)) - np.repeat(starts, sizes)
+    spread: Ints = ordered[np.argsort(turn, kind="stable")]
+    return spread
+
+
+def _example(outcomes: Outcomes, row: int, read: ImageReader) -> Example:
+    cells = outcomes.rows.slice(row, 1).to_pylist()[0]
+    classes = outcomes.classes
+    label = classes[int(outcomes.labels[row])]
+    picture = None
+    if "image" in cells:
+        picture = make_thumbnail(cells["image"], read, QUERY_SIDE)
+    counts = outcomes.train_counts
+    return Example(
+        id=cells["id"],
+        label=label,
+        train_rows=None if counts is None else int(counts[outcomes.labels[row]]),
+        prediction=classes[int(outcomes.predictions[row])],
+        confidence=None if outcomes.confidence is None else float(outcomes.confidence[row]),
+        base=_name(classes, outcomes.base, row),
+        retrieval=_name(classes, outcomes.retrieval, row),
+        picture=picture,
+        neighbours=tuple(_neighbours(cells, label, read)),
+    )
+
+
+def _neighbours(
+    cells: dict[str, list[str | None] | None], label: str, read: ImageReader
+) -> list[ShownNeighbour]:
+    names = cells.get("neighbour_ids") or []
+    empty: list[None] = [None] * len(names)
+    labels = cells.get("neighbour_labels") or empty
+    scores = cells.get("neighbour_scores") or empty
+    images = cells.get("neighbour_images")
+    shown: list[ShownNeighbour] = []
+    for name, near_label, score, image in zip(names, labels, scores, images or empty, strict=True):
+        if name is None or len(shown) == NEIGHBOURS_SHOWN:
+            continue
+        shown.append(
+            ShownNeighbour(
+                id=name,
+                label=near_label,
+                score=None if score is None else float(score),
+                same=near_label == label,
+                picture=None if images is None else make_thumbnail(image, read, NEIGHBOUR_SIDE),
+            )
+        )
+    return shown
+
+
+def _name(classes: tuple[str, ...], given: Ints | None, row: int) -> str | None:
+    return None if given is None or given[row] < 0 else classes[int(given[row])]

@@ -1,0 +1,164 @@
+"""A report: computed once, written as ``metrics.json``, ``per_class.csv`` and ``report.html``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.errors import ReportFault
+from eval.evaluation import Evaluation, evaluate
+from eval.examples import ExampleSet, pick_examples
+from eval.fills import FillScore, sum_fills
+from eval.outcomes import Outcomes, reduce_predictions
+from eval.predictions import PredictionFile, Predictions
+from eval.schema import FillMetrics, MetricsDocument, Settings
+from eval.thumbnails import FolderReader, ImageReader
+from retrieval_index.files import replace_file
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything that is written, computed.
+
+    Attributes:
+        title: of the page.
+        metrics: the content of ``metrics.json``.
+        evaluations: one for each run, in the order given.
+        examples: for each run, its kinds of examples.
+        fills: score of each attribute; empty where nothing was filled.
+        fills_total: over all attributes; None where nothing was filled.
+    """
+
+    title: str
+    metrics: MetricsDocument
+    evaluations: tuple[Evaluation, ...]
+    examples: tuple[tuple[ExampleSet, ...], ...]
+    fills: Mapping[str, FillScore]
+    fills_total: FillScore | None
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """Where a report was written."""
+
+    metrics: Path
+    per_class: Path
+    page: Path
+
+
+def build_report(
+    predictions: Sequence[Predictions | PredictionFile | Outcomes],
+    *,
+    many: int = 100,
+    few: int = 20,
+    fills: Mapping[str, FillScore] | None = None,
+    examples: int = 6,
+    image_folder: str | Path | None = None,
+    read_image: ImageReader | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    bins: int = 15,
+    title: str | None = None,
+) -> Report:
+    """Compute a report of one or several runs, of filled attributes, or of both.
+
+    Args:
+        predictions: the runs, in memory or as opened files, which are then read block by block.
+        many: a class with more training rows than this is in "many".
+        few: a class with fewer training rows than this is in "few".
+        fills: scores of filled attributes, as :func:`eval.fills.evaluate_fills` gives them.
+        examples: at most so many examples of each kind; 0 for none.
+        image_folder: where relative image paths start, in place of what the predictions say. No
+            file outside of it is opened.
+        read_image: gives the bytes of an image reference, in place of the folder.
+        resamples: bootstrap resamples, at least 1.
+        seed: of the bootstrap.
+        bins: of the calibration diagram.
+        title: of the page.
+
+    Raises:
+        ReportFault: nothing to report, two runs of one name, or predictions that cannot be read.
+    """
+    if not predictions and not fills:
+        raise ReportFault("there is nothing to report: no predictions and no filled attributes")
+    if resamples < 1 or bins < 1:
+        raise ReportFault("resamples and bins must be at least 1")
+    settings = Settings(
+        many=many, few=few, resamples=resamples, confidence=0.95, seed=seed, bins=bins
+    )
+    evaluations: list[Evaluation] = []
+    shown: list[tuple[ExampleSet, ...]] = []
+    for source in predictions:
+        outcomes = source if isinstance(source, Outcomes) else reduce_predictions(source)
+        if any(outcomes.name == other.outcomes.name for other in evaluations):
+            raise ReportFault(f"two runs are named {outcomes.name!r}; a report needs to tell them")
+        evaluation = evaluate(outcomes, settings)
+        reader = read_image or FolderReader(Path(image_folder or outcomes.image_folder or "."))
+        evaluations.append(evaluation)
+        shown.append(tuple(pick_examples(evaluation, reader, examples)))
+    scores = dict(fills or {})
+    total = sum_fills(list(scores.values())) if scores else None
+    return Report(
+        title=title or _title(evaluations, scores),
+        metrics=MetricsDocument(
+            settings=settings,
+            runs=[evaluation.metrics for evaluation in evaluations],
+            fills={name: _fill_record(score) for name, score in scores.items()} or None,
+            fills_total=None if total is None else _fill_record(total),
+        ),
+        evaluations=tuple(evaluations),
+        examples=tuple(shown),
+        fills=scores,
+        fills_total=total,
+    )
+
+
+def write_report(report: Report, out: str | Path) -> ReportFiles:
+    """Write a report's three files into a folder, each whole or not at all.
+
+    ``metrics.json`` follows :class:`eval.schema.MetricsDocument`; ``per_class.csv`` is described in
+    :mod:`eval.class_table`; ``report.html`` is one page that needs no network.
+
+    Args:
+        report: from :func:`build_report`.
+        out: the folder; created where it is missing.
+    """
+    # The page brings matplotlib and Jinja2 with it, which the figures alone do not need.
+    from eval.class_table import write_per_class
+    from eval.page import render_page
+
+    folder = Path(out)
+    page = render_page(report)
+    files = ReportFiles(
+        metrics=folder / "metrics.json",
+        per_class=folder / "per_class.csv",
+        page=folder / "report.html",
+    )
+    with replace_file(files.metrics) as draft:
+        draft.write_text(report.metrics.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_per_class(report.evaluations, files.per_class)
+    with replace_file(files.page) as draft:
+        draft.write_text(page, encoding="utf-8")
+    return files
+
+
+def _title(evaluations: Sequence[Evaluation], fills: Mapping[str, FillScore]) -> str:
+    if not evaluations:
+        return "Filled attributes"
+    names = ", ".join(evaluation.outcomes.name for evaluation in evaluations)
+    return f"{names}: classes and filled attributes" if fills else f"{names}: class by class"
+
+
+def _fill_record(score: FillScore) -> FillMetrics:
+    return FillMetrics(
+        cells=score.cells,
+        filled=score.filled,
+        abstained=score.abstained,
+        correct=score.correct,
+        coverage=score.coverage,
+        precision=score.precision,
+        low=score.low,
+        high=score.high,
+        reasons=score.reasons,
+    )

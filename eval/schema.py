@@ -1,0 +1,203 @@
+"""The schema of ``metrics.json``, version 1.
+
+A figure that has no rows to stand on is null, never 0. Shares are between 0 and 1. A field may be
+added without a new version; a field that changes its meaning or goes away raises it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Figure(_Record):
+    """A share with its interval."""
+
+    value: float | None = Field(description="the share; null where there are no rows")
+    low: float | None = Field(description="lower end of the interval; null with the value")
+    high: float | None = Field(description="upper end of the interval; null with the value")
+    rows: int = Field(description="test rows that it is computed from")
+    classes: int = Field(description="classes with test rows among those rows")
+    interval: Literal["bootstrap", "exact"] | None = Field(
+        description=(
+            "bootstrap percentiles; or exact (Clopper-Pearson over the rows) where every row has "
+            "the same outcome, which a bootstrap would take for certainty"
+        )
+    )
+
+
+class Difference(_Record):
+    """A paired difference of two shares: both sides saw the same resampled rows."""
+
+    value: float | None = Field(description="first minus second; null where there are no rows")
+    low: float | None = Field(description="lower end of the paired bootstrap interval")
+    high: float | None = Field(description="upper end of the paired bootstrap interval")
+
+
+class Headline(_Record):
+    """The figures that people quote."""
+
+    top1: Figure = Field(description="share of rows whose prediction is the label")
+    top5: Figure | None = Field(
+        description="share of rows whose label is among the five best scores; null without scores "
+        "or with five classes or fewer, where it says nothing"
+    )
+    macro: Figure = Field(description="mean recall of the classes that have test rows")
+    many: Figure | None = Field(description="macro over the many classes; null without counts")
+    medium: Figure | None = Field(description="macro over the medium classes; null without counts")
+    few: Figure | None = Field(description="macro over the few classes; null without counts")
+
+
+class Gain(_Record):
+    """The fused prediction minus one branch alone."""
+
+    top1: Difference
+    macro: Difference
+    many: Difference | None
+    medium: Difference | None
+    few: Difference | None
+
+
+class RowCounts(_Record):
+    """What was evaluated and what was left out."""
+
+    total: int = Field(description="rows of the prediction file")
+    evaluated: int = Field(description="rows with a label and a prediction")
+    unlabelled: int = Field(description="rows left out: their label is unknown")
+    unpredicted: int = Field(description="rows left out: labelled, but no prediction was made")
+
+
+class ClassCounts(_Record):
+    """How many classes there are and how many could be judged."""
+
+    total: int
+    with_test_rows: int
+    without_test_rows: int = Field(description="left out of every average over classes")
+
+
+class GroupInfo(_Record):
+    """One of many, medium, few."""
+
+    classes: int
+    classes_with_test_rows: int
+    rows: int
+    neighbour_purity: float | None = Field(
+        description="mean share of a row's neighbours that have its label; null without them"
+    )
+    calibration_error: float | None = Field(description="null without confidences or rows")
+
+
+class GroupRule(_Record):
+    """How the groups were made."""
+
+    rule: Literal["thresholds", "thirds"]
+    many_above: int = Field(description="many: more training rows than this")
+    few_below: int = Field(description="few: fewer training rows than this")
+    description: str
+    many: GroupInfo
+    medium: GroupInfo
+    few: GroupInfo
+
+
+class Bin(_Record):
+    """A bar of the calibration diagram."""
+
+    low: float
+    high: float
+    rows: int
+    confidence: float | None
+    accuracy: float | None
+
+
+class CalibrationSummary(_Record):
+    """Confidence against accuracy."""
+
+    error: float | None = Field(description="expected calibration error, bins of equal width")
+    bins: list[Bin]
+
+
+class SelectiveSummary(_Record):
+    """Answering only the surest rows."""
+
+    area: float | None = Field(description="area under the risk-coverage curve; lower is better")
+    coverage_at_precision: dict[str, float] = Field(
+        description="largest share of rows answered at that precision, read off the same rows"
+    )
+
+
+class BranchSummary(_Record):
+    """What the two branches do alone, and what fusing them changes."""
+
+    base: Headline | None
+    retrieval: Headline | None
+    gain_over_base: Gain | None
+    gain_over_retrieval: Gain | None
+    rescued: int | None = Field(description="rows that base has wrong and the fused model right")
+    harmed: int | None = Field(description="rows that base has right and the fused model wrong")
+
+
+class Confusion(_Record):
+    """A pair of classes that is mixed up."""
+
+    label: str
+    prediction: str
+    rows: int
+    share_of_label: float = Field(description="rows / test rows of the label")
+
+
+class RunMetrics(_Record):
+    """Everything about one prediction file."""
+
+    name: str
+    rows: RowCounts
+    classes: ClassCounts
+    groups: GroupRule | None = Field(description="null where training counts are unknown")
+    headline: Headline
+    branches: BranchSummary | None = Field(description="null without branch scores")
+    calibration: CalibrationSummary | None = Field(description="null without confidences")
+    selective: SelectiveSummary | None = Field(description="null without confidences")
+    confusions: list[Confusion] = Field(description="most frequent first, at most 20")
+    notes: list[str] = Field(description="what was left out or could not be computed, and why")
+    metadata: dict[str, JsonValue] = Field(description="provenance, as the predictions gave it")
+
+
+class FillMetrics(_Record):
+    """One attribute, or all of them."""
+
+    cells: int = Field(description="cells with a known truth that were asked for")
+    filled: int
+    abstained: int
+    correct: int
+    coverage: float | None = Field(description="filled / cells; null without cells")
+    precision: float | None = Field(description="correct / filled; null where nothing was filled")
+    low: float | None = Field(description="exact 95 % interval of the precision")
+    high: float | None
+    reasons: dict[str, int] = Field(description="why cells stayed empty")
+
+
+class Settings(_Record):
+    """What the figures were computed with."""
+
+    many: int
+    few: int
+    resamples: int
+    confidence: float = Field(description="of every interval")
+    seed: int
+    bins: int = Field(description="of the calibration diagram")
+
+
+class MetricsDocument(_Record):
+    """The whole file."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    settings: Settings
+    runs: list[RunMetrics]
+    fills: dict[str, FillMetrics] | None = Field(description="null where nothing was filled")
+    fills_total: FillMetrics | None

@@ -1,0 +1,92 @@
+"""A matplotlib figure as SVG that belongs to the page: its colours, its font, and named dots."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from eval import plots
+
+_SVG = "http://www.w3.org/2000/svg"
+_XLINK = "http://www.w3.org/1999/xlink"
+
+# The page defines these custom properties twice, for light and for dark.
+_PAGE_COLOURS = {
+    plots.INK: "--ink",
+    plots.MUTED: "--muted",
+    plots.GRID: "--line",
+    plots.UNGROUPED: "--plain",
+    **{colour: f"--{name}" for name, colour in plots.GROUP_COLOURS.items()},
+    **{colour: f"--{name}" for name, colour in plots.METHOD_COLOURS.items()},
+    **{
+        colour: f"--line-{number}"
+        for number, colour in enumerate(plots.LINES)
+        if colour not in plots.METHOD_COLOURS.values()
+    },
+}
+
+
+def inline_svg(
+    figure: Figure,
+    *,
+    title: str,
+    prefix: str,
+    dot_titles: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Give a figure as an ``<svg>`` element to put into HTML.
+
+    Args:
+        figure: any figure of :mod:`eval.plots`.
+        title: what the picture shows, read out to those who cannot see it.
+        prefix: unique in the page; starts every id within the picture.
+        dot_titles: for each group id of a scatter, one name a dot in drawing order; shown when the
+            pointer rests on it.
+
+    Returns:
+        Markup whose text is escaped, without a document type, metadata or a style sheet.
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rac"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _XLINK)
+    root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314  our own figure, not a file
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
+                parent.remove(child)
+    for group, names in (dot_titles or {}).items():
+        _name_dots(root, group, names)
+    for name in ("width", "height", "version"):
+        root.attrib.pop(name, None)
+    root.set("role", "img")
+    root.set("aria-label", title)
+    for element in root.iter():
+        _rename_ids(element, prefix)
+    text = ElementTree.tostring(root, encoding="unicode")
+    for colour, variable in _PAGE_COLOURS.items():
+        text = text.replace(colour, f"var({variable},{colour})")
+    return re.sub(r">\s+<", "><", text)
+
+
+def _name_dots(root: ElementTree.Element, group: str, names: Sequence[str]) -> None:
+    found = root.find(f".//*[@id='{group}']")
+    dots = [] if found is None else list(found.iter(f"{{{_SVG}}}use"))
+    for dot, name in zip(dots, names, strict=True):
+        title = ElementTree.SubElement(dot, f"{{{_SVG}}}title")
+        title.text = name
+
+
+def _rename_ids(element: ElementTree.Element, prefix: str) -> None:
+    for key, value in list(element.attrib.items()):
+        if key == "id":
+            element.set(key, f"{prefix}-{value}")
+        elif key in ("href", f"{{{_XLINK}}}href") and value.startswith("#"):
+            element.set(key, f"#{prefix}-{value[1:]}")
+        elif "url(#" in value:
+            element.set(key, value.replace("url(#", f"url(#{prefix}-"))

@@ -1,0 +1,62 @@
+"""A report's headline in a few lines of text."""
+
+from __future__ import annotations
+
+from eval.schema import Figure, MetricsDocument
+
+_NAMES = ("top1", "top5", "macro", "many", "medium", "few")
+
+
+def summarise(metrics: MetricsDocument) -> str:
+    """The headline figures of every run and the totals of the fills, as an aligned table.
+
+    Per cent, with the half width of the interval where there is one; "no rows" for an empty group
+    and "-" for a figure that the run cannot have.
+    """
+    lines: list[list[str]] = []
+    if metrics.runs:
+        lines.append(["run", *_NAMES, "rows"])
+    for run in metrics.runs:
+        figures = [_said(getattr(run.headline, name)) for name in _NAMES]
+        lines.append([run.name, *figures, f"{run.rows.evaluated:,}"])
+    text = _aligned(lines)
+    if metrics.fills:
+        fills = [["attribute", "cells", "filled", "coverage", "precision"]]
+        for name, fill in metrics.fills.items():
+            fills.append(
+                [
+                    name,
+                    f"{fill.cells:,}",
+                    f"{fill.filled:,}",
+                    _rate(fill.coverage),
+                    _rate(fill.precision),
+                ]
+            )
+        text = "\n\n".join(part for part in (text, _aligned(fills)) if part)
+    notes = [f"{run.name}: {note}" for run in metrics.runs for note in run.notes]
+    return "\n".join([text, *notes])
+
+
+def _said(figure: Figure | None) -> str:
+    if figure is None:
+        return "-"
+    if figure.value is None or figure.low is None or figure.high is None:
+        return "no rows"
+    return f"{100 * figure.value:.1f} ±{50 * (figure.high - figure.low):.1f}"
+
+
+def _rate(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def _aligned(lines: list[list[str]]) -> str:
+    if not lines:
+        return ""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
