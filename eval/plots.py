@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
 from eval.arrays import Floats, Ints, as_indices
 from eval.calibration import Reliability
@@ -81,7 +81,7 @@ def plot_accuracy_by_count(
     for name, values in (("base", base_recall), ("retrieval", retrieval_recall)):
         if values is not None:
             curves[name] = np.asarray(values, dtype=np.float64)
-    for name, values in reversed(curves.items()):
+    for name, values in curves.items():
         x, y = mean_along(counts, values)
         if len(x) > 1:
             label = f"mean, {name}" if len(curves) > 1 else "mean"
@@ -91,18 +91,20 @@ def plot_accuracy_by_count(
                 color=METHOD_COLOURS[name],
                 linewidth=2 if name == "fused" else 1.4,
                 linestyle="-" if name == "fused" else (0, (4, 2)),
+                zorder=3 if name == "fused" else 2.5,
                 label=label,
             )
     axes.set_xscale("symlog", linthresh=1, linscale=0.4)
     if known.any():
         low, high = int(counts[known].min()), int(counts[known].max())
         axes.set_xlim(low * 0.85 if low > 1 else low - 0.3, max(high * 1.15, high + 0.5))
+    axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=[1, 2, 5]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel("training rows of the class")
     axes.set_ylabel("recall")
     axes.set_ylim(-0.04, 1.04)
     _percent(axes.yaxis)
-    _legend(axes, above=True)
+    _legend(axes, rows=2 if len(axes.get_legend_handles_labels()[0]) > 4 else 1)
     return figure
 
 
@@ -159,7 +161,7 @@ def plot_groups(headlines: Mapping[str, Mapping[str, Share | None]]) -> Figure:
     axes.grid(visible=False, axis="x")
     axes.set_ylabel("accuracy")
     _percent(axes.yaxis)
-    _legend(axes, above=True)
+    _legend(axes)
     return figure
 
 
@@ -218,7 +220,7 @@ def plot_risk_coverage(curves: Mapping[str, RiskCoverage]) -> Figure:
     _percent(axes.xaxis)
     _percent(axes.yaxis)
     if len(curves) > 1:
-        _legend(axes, above=True)
+        _legend(axes)
     return figure
 
 
@@ -258,19 +260,23 @@ def _percent(axis: mpl.axis.Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.3g} %"))
 
 
-def _legend(axes: Axes, *, above: bool) -> None:
+def _legend(axes: Axes, rows: int = 1) -> None:
+    """A legend above the axes; with two rows, each half of the entries has its own."""
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
+    columns = -(-len(handles) // rows)
+    # matplotlib fills column by column.
+    order = [entry for column in range(columns) for entry in range(column, len(handles), columns)]
     axes.legend(
-        handles,
-        labels,
+        [handles[i] for i in order],
+        [labels[i] for i in order],
         frameon=False,
         fontsize=9.5,
         labelcolor=INK,
-        ncols=min(6, len(labels)),
-        loc="lower left" if above else "best",
-        bbox_to_anchor=(0, 1.0) if above else None,
+        ncols=columns,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
         borderaxespad=0.2,
         columnspacing=1.3,
         handlelength=1.5,

@@ -100,7 +100,7 @@ def build_report(
     scores = dict(fills or {})
     total = sum_fills(list(scores.values())) if scores else None
     return Report(
-        title=title or _title(evaluations, scores),
+        title=title or _title(evaluations),
         metrics=MetricsDocument(
             settings=settings,
             runs=[evaluation.metrics for evaluation in evaluations],
@@ -143,11 +143,11 @@ def write_report(report: Report, out: str | Path) -> ReportFiles:
     return files
 
 
-def _title(evaluations: Sequence[Evaluation], fills: Mapping[str, FillScore]) -> str:
+def _title(evaluations: Sequence[Evaluation]) -> str:
     if not evaluations:
         return "Filled attributes"
     names = ", ".join(evaluation.outcomes.name for evaluation in evaluations)
-    return f"{names}: classes and filled attributes" if fills else f"{names}: class by class"
+    return f"Report on {names}"
 
 
 def _fill_record(score: FillScore) -> FillMetrics:
