@@ -125,14 +125,14 @@ class CellReader:
 def _holds_words(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_boolean(kind)
+    checks = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_boolean,
     )
+    return any(check(kind) for check in checks)
 
 
 def _same_cells(old: pa.Array, new: pa.Array, kept: pa.Array) -> bool:
@@ -140,8 +140,6 @@ def _same_cells(old: pa.Array, new: pa.Array, kept: pa.Array) -> bool:
     if pa.types.is_dictionary(old.type):
         old, new = old.dictionary_decode(), new.dictionary_decode()
     old, new = old.filter(kept), new.filter(kept)
-    if pa.types.is_null(old.type):
-        return bool(new.null_count == len(old))
     if pa.types.is_floating(old.type):
         # As whole numbers, for a NaN is not equal to itself.
         bits = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}[old.type.bit_width]

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rac.attributes.cells import vocabulary_of
+from rac.attributes.combine import Fusion
+from rac.attributes.evidence import KINDS, AttributeMemory
+from rac.attributes.folds import assign_folds, near_duplicate_groups
+from rac.attributes.projection import Projection
+from rac.attributes.schema import Attribute, Value
+from rac.attributes.zero_shot import PromptBank, zero_shot_probabilities
+from tests.toy import ToyEncoder
+
+
+def clusters(seed: int, rows: int, values: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(values, 20))
+    codes = rng.integers(0, values, rows)
+    features = centres[codes] + noise * rng.normal(size=(rows, 20))
+    return features.astype(np.float32), codes
+
+
+def test_near_duplicates_share_a_fold_unless_they_are_most_of_the_rows() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 30)).astype(np.float32)
+    features[30:40] = features[:10] * 3
+    groups = near_duplicate_groups(features)
+    assert len(np.unique(groups)) == 50
+    assert (groups[:10] == groups[30:40]).all()
+    folds = assign_folds(np.zeros(60, np.int64), groups, 5, seed=1)
+    assert (folds[:10] == folds[30:40]).all()
+    assert np.bincount(folds).max() <= 16
+    alone = assign_folds(np.zeros(60, np.int64), np.zeros(60, np.int64), 5, seed=1)
+    assert np.bincount(alone).tolist() == [12] * 5
+
+
+def test_blocks_of_the_near_duplicate_search_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features = np.repeat(np.random.default_rng(0).normal(size=(20, 8)), 2, axis=0).astype("f4")
+    whole = near_duplicate_groups(features)
+    monkeypatch.setattr("rac.attributes.folds._BLOCK", 7)
+    assert near_duplicate_groups(features).tolist() == whole.tolist()
+
+
+def test_every_value_is_dealt_over_all_folds() -> None:
+    codes = np.repeat(np.arange(4), 10)
+    folds = assign_folds(codes, np.arange(40), 5, seed=0)
+    for code in range(4):
+        assert np.bincount(folds[codes == code], minlength=5).tolist() == [2] * 5
+
+
+def test_evidence_speaks_for_the_right_value() -> None:
+    features, codes = clusters(0, 90, 3, 0.3)
+    asked, truth = clusters(1, 60, 3, 0.3)
+    memory = AttributeMemory(features, codes, 4)
+    evidence = memory.evidence(asked, np.zeros((60, 4), np.float32))
+    assert evidence.scores.shape == (60, 4, len(KINDS))
+    assert np.isfinite(evidence.scores).all()
+    for kind in (1, 2, 3):
+        assert (evidence.scores[..., kind].argmax(axis=1) == truth).all()
+    # The fourth value has no row: nothing speaks for it.
+    assert (evidence.scores[..., 3, 3] <= evidence.scores[..., 3].min(axis=1)).all()
+    assert (codes[evidence.neighbours[:, 0]] == truth).all()
+
+
+def test_one_row_is_enough_of_a_memory() -> None:
+    memory = AttributeMemory(np.ones((1, 5), np.float32), np.array([1]), 2)
+    evidence = memory.evidence(np.ones((2, 5), np.float32), np.zeros((2, 2), np.float32))
+    assert evidence.neighbours[:, :2].tolist() == [[0, -1], [0, -1]]
+    assert np.isfinite(evidence.scores).all()
+
+
+def test_fusion_finds_the_temperature_and_ignores_noise() -> None:
+    """Values drawn from softmax(2 x): the weight of x must come out near 2, of noise near 0."""
+    rng = np.random.default_rng(0)
+    scores = np.zeros((4000, 5, len(KINDS)), np.float32)
+    scores[..., 1] = rng.normal(size=(4000, 5))
+    scores[..., 2] = rng.normal(size=(4000, 5))
+    chances = np.exp(2 * scores[..., 1])
+    chances /= chances.sum(axis=1, keepdims=True)
+    codes = (chances.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
+    fusion = Fusion.fit(scores, codes)
+    assert fusion.weights[1] == pytest.approx(2.0, abs=0.15)
+    assert fusion.weights[2] == pytest.approx(0.0, abs=0.1)
+    assert fusion.weights[[0, 3, 4]].tolist() == [0, 0, 0]
+    assert np.abs(fusion.probabilities(scores) - chances).max() < 0.06
+
+
+def test_fusion_matches_a_plain_loop() -> None:
+    fusion = Fusion(np.array([0.5, 1.0, 0.0, 2.0, -1.0]))
+    scores = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    for cell in range(3):
+        powers = [np.exp(sum(fusion.weights * scores[cell, value])) for value in range(4)]
+        expected = [power / sum(powers) for power in powers]
+        assert fusion.probabilities(scores)[cell] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_projection_keeps_what_tells_images_apart() -> None:
+    features, codes = clusters(0, 200, 3, 0.1)
+    projection = Projection.fit(features, 3)
+    projected = projection.apply(features)
+    assert projected.shape == (200, 3)
+    means = np.stack([projected[codes == code].mean(axis=0) for code in range(3)])
+    nearest = ((projected[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert (nearest == codes).all()
+    assert Projection.fit(features[:0]).apply(features[:2]).shape == (2, 1)
+    assert Projection.fit(features[:1]).apply(features[:2]).shape == (2, 1)
+
+
+def test_a_hub_loses_its_pull() -> None:
+    """A prompt near every image wins every plain cosine; about their means it does not."""
+    attribute = Attribute(name="colour", values=(Value(name="red"), Value(name="green")))
+    bank = PromptBank(
+        np.array([[0.8, 0.6, 0.0], [0.0, 0.1, 0.995]], np.float32),
+        {attribute.name: slice(0, 2)},
+        10,
+    )
+    images = np.array([[0.9, 0.436, 0.0], [0.9, 0.0, 0.436]], np.float32)
+    assert bank.scores(images, np.zeros(3, np.float32)).argmax(axis=1).tolist() == [0, 0]
+    assert bank.scores(images, images.mean(axis=0)).argmax(axis=1).tolist() == [0, 1]
+
+
+def test_prompts_of_all_attributes_lie_in_one_matrix() -> None:
+    colour = Attribute(name="colour", values=[{"name": "red"}, {"name": "blue"}])  # type: ignore[arg-type]
+    shade = Attribute(name="shade", values=[{"name": "black"}])  # type: ignore[arg-type]
+    words = {one.name: vocabulary_of(one, []) for one in (colour, shade)}
+    bank = PromptBank.encode(
+        {**words, "empty": vocabulary_of(Attribute(name="e"), [])}, ToyEncoder()
+    )
+    assert bank.vectors.shape == (3, 3)
+    assert bank.places == {"colour": slice(0, 2), "shade": slice(2, 3), "empty": slice(3, 3)}
+
+
+def test_zero_shot_probabilities_are_shy_of_the_encoders_scale() -> None:
+    shares = zero_shot_probabilities(np.array([[0.1, 0.0, 0.0]], np.float32), 40.0)
+    assert shares[0, 0] == pytest.approx(np.exp(2) / (np.exp(2) + 2))
