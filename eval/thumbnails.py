@@ -103,6 +103,8 @@ def _encode(data: bytes, side: int) -> str:
                 small = _on_white(ImageOps.exif_transpose(image))
     except NoThumbnail:
         raise
+    except Image.DecompressionBombError as fault:
+        raise NoThumbnail("too many pixels") from fault
     # Pillow's decoders raise whatever a damaged file leads them to.
     except Exception as fault:
         raise NoThumbnail("not a readable image") from fault
