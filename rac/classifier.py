@@ -1,0 +1,413 @@
+"""The classifier: a base branch, a memory that is looked things up in, and their fusion."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from eval.predictions import Predictions
+from rac.branches.base import CosineHead, Floats, Integers
+
+# The memory of a model names its metric; importing the metric makes the name known.
+from rac.branches.metric import EvenedMetric as EvenedMetric
+from rac.branches.retrieval import RetrievalBranch
+from rac.errors import InputError
+from rac.fusion import Fusion
+from rac.tables import Item
+from retrieval_index import Memory, Metric, Neighbours
+from retrieval_index.files import replace_file, sha256_file
+
+CONFIG = "config.json"
+TENSORS = "model.safetensors"
+MEMORY = "memory"
+_CHUNK_ROWS = 4096
+
+
+class EmptyMemoryWarning(UserWarning):
+    """The memory holds no row with a known class, so the base branch answers alone."""
+
+
+class FusionConfig(BaseModel):
+    """The numbers of a :class:`rac.fusion.Fusion`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights: tuple[float, float, float, float, float]
+    centre: float
+    spread: float = Field(gt=0)
+    temperature: float = Field(gt=0)
+
+    def fusion(self) -> Fusion:
+        """Give the fusion itself."""
+        return Fusion(**self.model_dump())
+
+
+class ClassifierConfig(BaseModel):
+    """What ``config.json`` of a model folder says; unknown keys are refused.
+
+    Attributes:
+        format_version: of the folder.
+        classes: the C names, in the order of every score column.
+        train_counts: training rows of each class.
+        encoder: identity of the encoder whose features it takes.
+        encoder_name: what that encoder is called on the command line, if anything.
+        space: which of its outputs: ``trunk`` or ``embedding``.
+        dim: D, of the features.
+        k: neighbours that are heard.
+        temperature: of their similarities.
+        gamma: exponent of the class counts that votes are divided by.
+        fusion: weights of both branches.
+        fallback: weights of the base branch alone, for an empty memory.
+        metric_sha256: of the memory's fitted metric, which the base branch shares.
+        tensors_sha256: of ``model.safetensors``; set when saving.
+        training: the settings it was trained with, as JSON values.
+        metrics: figures from training and validation rows.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[1] = 1
+    classes: tuple[str, ...] = Field(min_length=2)
+    train_counts: tuple[int, ...]
+    encoder: str
+    encoder_name: str | None = None
+    space: str
+    dim: int = Field(ge=1)
+    k: int = Field(ge=1)
+    temperature: float = Field(gt=0)
+    gamma: float = Field(ge=0)
+    fusion: FusionConfig
+    fallback: FusionConfig
+    metric_sha256: str
+    tensors_sha256: str | None = None
+    training: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> ClassifierConfig:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class is named twice")
+        if len(self.train_counts) != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes but {len(self.train_counts)} counts")
+        return self
+
+
+@dataclass(frozen=True)
+class ClassifierOutput:
+    """What the classifier says about N queries.
+
+    Attributes:
+        probabilities: ``(N, C)`` float32, fused and calibrated; rows add to one.
+        base: ``(N, C)`` log-probabilities of the base branch.
+        retrieval: ``(N, C)`` log vote shares; -inf everywhere where the memory is empty.
+        neighbours: ``(N, k)`` rows of the memory.
+        classes: the C names.
+        train_counts: ``(C,)``.
+        branches: ``fused``, or ``base`` where the memory had nothing to say.
+    """
+
+    probabilities: Floats
+    base: Floats
+    retrieval: Floats
+    neighbours: Neighbours
+    classes: tuple[str, ...]
+    train_counts: Integers
+    branches: Literal["fused", "base"]
+
+    @property
+    def predicted(self) -> list[str]:
+        """N class names; of equally likely classes the first."""
+        return [self.classes[index] for index in self.probabilities.argmax(axis=1)]
+
+    @property
+    def confidence(self) -> Floats:
+        """``(N,)`` probability of the predicted class."""
+        best: Floats = self.probabilities.max(axis=1)
+        return best
+
+
+class RacClassifier:
+    """Retrieval-augmented classification of features.
+
+    Attributes:
+        config: what is written to ``config.json``.
+        head: the base branch, in the metric of the memory.
+        memory: rows with labels; labels that are no class of the model are not heard.
+    """
+
+    def __init__(self, config: ClassifierConfig, head: CosineHead, memory: Memory) -> None:
+        """Put the parts together.
+
+        Raises:
+            InputError: the memory's metric is not the one that the base branch was trained in, or
+                the head does not fit the classes.
+            EncoderMismatch: the memory was made with another encoder or in another space.
+        """
+        memory.require(encoder=config.encoder, space=config.space)
+        if metric_digest(memory.metric) != config.metric_sha256:
+            raise InputError(
+                f"{memory.folder or 'the memory'}: its metric is not the one that this model was "
+                "trained in; a memory for it must be added to, not built anew"
+            )
+        if len(head.directions) != len(config.classes):
+            raise InputError(
+                f"the head knows {len(head.directions)} classes, the model {len(config.classes)}"
+            )
+        self.config = config
+        self.head = head
+        self.memory = memory
+        self.branch = RetrievalBranch(config.k, config.temperature, config.gamma)
+        self.fusion = config.fusion.fusion()
+        self.fallback = config.fallback.fusion()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The C class names."""
+        return self.config.classes
+
+    @cached_property
+    def train_counts(self) -> Integers:
+        """``(C,)`` training rows of each class."""
+        return np.array(self.config.train_counts, dtype=np.int64)
+
+    @cached_property
+    def memory_classes(self) -> Integers:
+        """``(M,)`` class of each row of the memory, -1 where it is none of the model's."""
+        position = {name: index for index, name in enumerate(self.classes)}
+        found = (-1 if label is None else position.get(label, -1) for label in self.memory.labels)
+        return np.fromiter(found, dtype=np.int64, count=len(self.memory))
+
+    @cached_property
+    def memory_counts(self) -> Integers:
+        """``(C,)`` rows of each class in the memory as it is now."""
+        known = self.memory_classes[self.memory_classes >= 0]
+        return np.bincount(known, minlength=len(self.classes)).astype(np.int64)
+
+    def with_memory(self, memory: Memory) -> RacClassifier:
+        """Give the same model over an edited memory; raises as the constructor does."""
+        return RacClassifier(self.config, self.head, memory)
+
+    def predict(self, features: npt.ArrayLike) -> ClassifierOutput:
+        """Classify features; chunk by chunk, so that what is held besides the answer is bounded.
+
+        Args:
+            features: ``(N, D)`` finite, from the model's encoder and space; N may be 0.
+
+        Returns:
+            Both branches, the neighbours and the fused probabilities. Where the memory holds no
+            row of a known class, the base branch answers alone: ``branches`` says ``base`` and an
+            :class:`EmptyMemoryWarning` is given.
+
+        Raises:
+            BadVectors: not such an array, or of another dimension.
+        """
+        vectors = np.asarray(features, dtype=np.float32)
+        alone = not self.memory_counts.any()
+        if alone:
+            warnings.warn(
+                "the memory holds no row of a class of this model; the base branch answers alone",
+                EmptyMemoryWarning,
+                stacklevel=2,
+            )
+        starts = range(0, len(vectors), _CHUNK_ROWS) if len(vectors) else range(1)
+        parts = [self._chunk(vectors[start : start + _CHUNK_ROWS], alone) for start in starts]
+        probabilities, base, retrieval, scores, rows = (
+            np.concatenate(column) for column in zip(*parts, strict=True)
+        )
+        return ClassifierOutput(
+            probabilities=probabilities,
+            base=base,
+            retrieval=retrieval,
+            neighbours=Neighbours(scores=scores, rows=rows),
+            classes=self.classes,
+            train_counts=self.train_counts,
+            branches="base" if alone else "fused",
+        )
+
+    def _chunk(
+        self, vectors: Floats, alone: bool
+    ) -> tuple[Floats, Floats, Floats, Floats, Integers]:
+        base = self.head.log_probabilities(self.memory.metric.apply(vectors))
+        if alone:
+            nothing = np.full((len(vectors), self.config.k), -np.inf, dtype=np.float32)
+            said = self.fallback.log_probabilities(base, np.zeros_like(base), self.train_counts)
+            silent = np.full_like(base, -np.inf)
+            return np.exp(said), base, silent, nothing, np.full(nothing.shape, -1, dtype=np.int64)
+        near = self.memory.search(vectors, self.config.k)
+        classes = np.where(near.rows >= 0, self.memory_classes[near.rows], -1)
+        retrieval = self.branch.log_probabilities(near.scores, classes, self.memory_counts)
+        said = self.fusion.log_probabilities(base, retrieval, self.train_counts)
+        return np.exp(said), base, retrieval, near.scores, near.rows
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model folder: ``config.json``, ``model.safetensors`` and ``memory/``.
+
+        ``config.json`` is written last and vouches for the tensors, so that a folder whose writing
+        was cut short is refused by ``load`` and never half believed.
+
+        Returns:
+            The folder.
+        """
+        from safetensors.numpy import save_file
+
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        home = target / MEMORY
+        if self.memory.folder is None or self.memory.folder.resolve() != home.resolve():
+            Memory.create(
+                home,
+                self.memory.vectors,
+                self.memory.rows,
+                encoder=self.config.encoder,
+                space=self.config.space,
+                metric=self.memory.metric,
+                encoder_name=self.config.encoder_name,
+            )
+        tensors: dict[str, npt.NDArray[Any]] = {
+            "directions": np.ascontiguousarray(self.head.directions, dtype=np.float32),
+            "scale": np.array([self.head.scale], dtype=np.float64),
+        }
+        with replace_file(target / TENSORS) as draft:
+            save_file(tensors, draft)
+        digest = sha256_file(target / TENSORS)
+        complete = self.config.model_copy(update={"tensors_sha256": digest})
+        with replace_file(target / CONFIG) as draft:
+            draft.write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return target
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, encoder: str | None = None, space: str | None = None
+    ) -> RacClassifier:
+        """Open a model folder; nothing in it is unpickled.
+
+        Args:
+            folder: what ``save`` wrote.
+            encoder: identity of the encoder that features will come from; None checks nothing.
+            space: the output of it that they will come from; None checks nothing.
+
+        Raises:
+            InputError: it is not a model folder, it is damaged, or its memory is another model's.
+            EncoderMismatch: it was trained with another encoder or in another space.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        home = Path(folder)
+        try:
+            text = (home / CONFIG).read_text(encoding="utf-8")
+        except OSError:
+            raise InputError(
+                f"{home}: no {CONFIG} there; a model folder is what `rac train fit` prints"
+            ) from None
+        config = _read_config(text, home / CONFIG)
+        try:
+            whole = sha256_file(home / TENSORS) == config.tensors_sha256
+            tensors = load_file(home / TENSORS) if whole else {}
+        except (OSError, SafetensorError) as fault:
+            raise InputError(f"{home / TENSORS}: cannot be read ({fault})") from fault
+        if set(tensors) != {"directions", "scale"}:
+            raise InputError(f"{home / TENSORS}: is not the file that {CONFIG} vouches for")
+        memory = Memory.open(home / MEMORY)
+        memory.require(encoder=encoder, space=space)
+        head = CosineHead(tensors["directions"], float(tensors["scale"][0]))
+        return cls(config, head, memory)
+
+
+def metric_digest(metric: Metric) -> str:
+    """Give a SHA-256 over the name and the numbers of a fitted metric."""
+    digest = hashlib.sha256(metric.name.encode())
+    for name, values in sorted(metric.arrays().items()):
+        digest.update(f"{name}{values.dtype.str}{values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def to_predictions(
+    output: ClassifierOutput,
+    items: Sequence[Item],
+    labels: Sequence[str | None] | None,
+    name: str,
+    *,
+    memory: Memory | None = None,
+    ok: npt.NDArray[np.bool_] | None = None,
+    metadata: Mapping[str, object] | None = None,
+) -> Predictions:
+    """Put an output into the form that is written to a prediction file.
+
+    Labels that are no class of the model stay in the file only if the model knows them: others
+    become unknown, and their number is kept in the metadata.
+
+    Args:
+        output: of N queries.
+        items: the N items.
+        labels: their classes, None where unknown; None for no labels at all.
+        name: of the run.
+        memory: what the neighbours are rows of; without it they are left out.
+        ok: ``(N,)`` whether the image could be read; predictions of others are left open.
+        metadata: more to say about the run.
+    """
+    fine = np.ones(len(items), dtype=np.bool_) if ok is None else ok
+    known = set(output.classes)
+    given = [None] * len(items) if labels is None else list(labels)
+    strange = sorted({label for label in given if label is not None and label not in known})
+    about: dict[str, object] = {"branches": output.branches, **(metadata or {})}
+    if strange:
+        about["labels_without_class"] = strange
+    confidence = output.confidence.astype(np.float64)
+    confidence[~fine] = np.nan
+    cells: dict[str, list[list[str | None]]] = {"ids": [], "labels": [], "images": []}
+    scores: list[list[float]] = []
+    if memory is not None:
+        columns: dict[str, Sequence[str | None]] = {
+            "ids": memory.ids,
+            "labels": memory.labels,
+            "images": memory.sources,
+        }
+        for line, near in zip(output.neighbours.rows, output.neighbours.scores, strict=True):
+            there = line >= 0
+            scores.append([float(score) for score in near[there]])
+            for key, column in columns.items():
+                cells[key].append([column[row] for row in line[there]])
+    predicted = output.predicted
+    return Predictions(
+        name=name,
+        ids=[item.id for item in items],
+        labels=[label if label in known else None for label in given],
+        predictions=[label if good else None for label, good in zip(predicted, fine, strict=True)],
+        classes=output.classes,
+        confidence=confidence,
+        train_counts=output.train_counts,
+        scores=output.probabilities,
+        base_scores=output.base,
+        retrieval_scores=output.retrieval,
+        neighbour_ids=cells["ids"] if memory is not None else None,
+        neighbour_labels=cells["labels"] if memory is not None else None,
+        neighbour_scores=scores if memory is not None else None,
+        neighbour_images=cells["images"] if memory is not None else None,
+        images=[item.image if isinstance(item.image, str) else None for item in items],
+        metadata=about,
+    )
+
+
+def _read_config(text: str, path: Path) -> ClassifierConfig:
+    try:
+        version = json.loads(text).get("format_version")
+        if version != 1:
+            raise InputError(
+                f"{path}: written in version {version} of the model format; this program reads "
+                "version 1. Train the model again, or use the release that wrote it"
+            )
+        return ClassifierConfig.model_validate_json(text)
+    except (ValidationError, json.JSONDecodeError, AttributeError) as fault:
+        raise InputError(f"{path}: not the configuration of a model ({fault})") from fault

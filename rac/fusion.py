@@ -1,0 +1,201 @@
+"""The fusion: how much each branch is believed, class by class, and how sure the sum is.
+
+A fixed weight gives up what one of the branches is good at, since the base branch is right about
+classes with many rows and the retrieval branch about those with few. So the weights depend on the
+class in question: with ``u`` the log training count of class c, centred and scaled,
+
+    score(c) = (w1 + w2 u) base(c) + (w3 + w4 u) retrieval(c) + w5 u
+
+over the log-probabilities of the branches; a softmax of it, with a temperature, gives the answer.
+This is a conditional logit model (McFadden 1974): convex in its five weights, so that its fit has
+one answer, and small enough to be fitted on the few rows that tail classes have. Where the rows
+are fitted class-balanced, ``w5`` learns how far the prior of the training counts must be undone.
+
+Terms that look at the query (similarity of the nearest row, agreement, entropies) were tried and
+left out: training rows are photographed alike, so held-out training rows are nearer to the memory
+(mean cosine 0.48 on the grocery photographs) than new images are (0.38), and what such terms learn
+there does not hold outside; macro accuracy fell from 0.706 to 0.703. Counts do not shift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from rac.branches.base import Floats, Integers, log_softmax
+
+DoubleArray = npt.NDArray[np.float64]
+
+#: Pull of each weight towards its start; keeps weights finite where held-out rows are all right.
+RIDGE = 1e-2
+
+#: Bounds of the temperature; a handful of rows that are all right would ask for none at all.
+TEMPERATURES = (0.2, 5.0)
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Weights of the branches as a function of a class's training count.
+
+    Attributes:
+        weights: ``(w1, w2, w3, w4, w5)`` of the module's formula.
+        centre: mean log count of the classes.
+        spread: standard deviation of the log counts, 1 where all are equal.
+        temperature: > 0; scores are divided by it before the softmax.
+    """
+
+    weights: tuple[float, float, float, float, float]
+    centre: float
+    spread: float
+    temperature: float = 1.0
+
+    def log_probabilities(self, base: Floats, retrieval: Floats, counts: Integers) -> Floats:
+        """Fuse ``(N, C)`` log-probabilities of both branches into ``(N, C)``.
+
+        Args:
+            base: of the base branch.
+            retrieval: of the retrieval branch.
+            counts: ``(C,)`` training rows of each class.
+        """
+        u = self.rarity(counts)
+        w1, w2, w3, w4, w5 = self.weights
+        scores = (w1 + w2 * u) * base + (w3 + w4 * u) * retrieval + w5 * u
+        return log_softmax(scores / self.temperature)
+
+    def rarity(self, counts: Integers) -> DoubleArray:
+        """Give ``(C,)`` centred and scaled log counts; a class with no row counts as one."""
+        logs: DoubleArray = (np.log(np.maximum(counts, 1)) - self.centre) / self.spread
+        return logs
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What both branches said about rows that neither had seen, and what was right.
+
+    Attributes:
+        base: ``(N, C)`` log-probabilities.
+        retrieval: ``(N, C)`` log-probabilities.
+        truth: ``(N,)`` class of each row.
+        weights: ``(N,)`` >= 0. A row whose class had no other row when it was held out cannot be
+            found by anyone and must have 0.
+    """
+
+    base: Floats
+    retrieval: Floats
+    truth: Integers
+    weights: DoubleArray
+
+
+def unfitted_fusion(counts: Integers, *, with_retrieval: bool = True) -> Fusion:
+    """Give the fusion that a fit starts from: both branches alike, no regard for counts.
+
+    >>> import numpy as np
+    >>> unfitted_fusion(np.array([5, 5])).weights
+    (0.5, 0.0, 0.5, 0.0, 0.0)
+    """
+    logs = np.log(np.maximum(counts, 1))
+    spread = float(logs.std())
+    weights = (0.5, 0.0, 0.5, 0.0, 0.0) if with_retrieval else (1.0, 0.0, 0.0, 0.0, 0.0)
+    return Fusion(weights, float(logs.mean()), spread if spread > 1e-9 else 1.0)
+
+
+def fit_fusion(
+    heard: Sequence[Heard],
+    counts: Integers,
+    *,
+    with_retrieval: bool = True,
+    ridge: float = RIDGE,
+) -> Fusion:
+    """Fit the weights by L-BFGS on the weighted log-loss of held-out rows.
+
+    Each set has the same say, however many rows it holds: cross-fitted training rows are many but
+    easier than new images, validation rows few but honest.
+
+    Args:
+        heard: sets of held-out rows; those without a weight above zero are left out.
+        counts: ``(C,)`` training rows of each class.
+        with_retrieval: False fits the base branch alone, for when the memory is empty.
+        ridge: weight of the squared distance from :func:`unfitted_fusion`, >= 0.
+
+    Returns:
+        The fitted fusion; the unfitted one where there is no held-out row at all.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    start = unfitted_fusion(counts, with_retrieval=with_retrieval)
+    sets = [one for one in heard if one.weights.sum() > 0]
+    if not sets:
+        return start
+    u = torch.from_numpy(start.rarity(counts))
+    origin = torch.tensor(start.weights, dtype=torch.float64)
+    # Where all counts are equal, or one branch is silent, its weights stay where they are.
+    free = torch.tensor(
+        [1.0, 1.0, float(with_retrieval), float(with_retrieval), 1.0], dtype=torch.float64
+    )
+    parts = []
+    for one in sets:
+        kept = one.weights > 0
+        terms = [
+            torch.from_numpy(said[kept].astype(np.float64)) for said in (one.base, one.retrieval)
+        ]
+        say = torch.from_numpy(one.weights[kept] / one.weights.sum())
+        parts.append((terms[0], terms[1], torch.from_numpy(one.truth[kept]), say))
+    theta = origin.clone().requires_grad_(True)
+    optimiser = torch.optim.LBFGS([theta], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        w = origin + (theta - origin) * free
+        loss = ridge * ((w - origin) ** 2).sum()
+        for base, retrieval, truth, say in parts:
+            scores = (w[0] + w[1] * u) * base + (w[2] + w[3] * u) * retrieval + w[4] * u
+            each = cross_entropy(scores, truth, reduction="none")
+            loss = loss + (say * each).sum() / len(parts)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    found = (origin + (theta.detach() - origin) * free).tolist()
+    w1, w2, w3, w4, w5 = (float(weight) for weight in found)
+    return replace(start, weights=(w1, w2, w3, w4, w5))
+
+
+def calibrate(fusion: Fusion, heard: Heard, counts: Integers) -> Fusion:
+    """Set the temperature by the log-loss of held-out rows (Guo et al., ICML 2017).
+
+    Args:
+        fusion: fitted.
+        heard: rows like those to come, such as validation rows.
+        counts: ``(C,)`` training rows of each class.
+
+    Returns:
+        The fusion with a temperature within ``TEMPERATURES``; unchanged where no row has a weight.
+    """
+    import torch
+    from torch.nn.functional import nll_loss
+
+    kept = heard.weights > 0
+    if not kept.any():
+        return fusion
+    plain = replace(fusion, temperature=1.0)
+    said = plain.log_probabilities(heard.base[kept], heard.retrieval[kept], counts)
+    scores = torch.from_numpy(said.astype(np.float64))
+    truth = torch.from_numpy(heard.truth[kept])
+    say = torch.from_numpy(heard.weights[kept] / heard.weights.sum())
+    sharpness = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([sharpness], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        sharpened = torch.log_softmax(scores * sharpness.exp(), dim=1)
+        loss = (say * nll_loss(sharpened, truth, reduction="none")).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    low, high = TEMPERATURES
+    return replace(fusion, temperature=min(max(float(torch.exp(-sharpness)), low), high))

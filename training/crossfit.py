@@ -1,0 +1,142 @@
+"""Features as the heads see them: one metric for all rows, and one for each fold without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rac.branches.metric import SHRINKAGE, EvenedMetric
+from rac.errors import InputError
+from training.folds import Floats, Integers, assign_folds
+
+
+@dataclass(frozen=True)
+class LabelledFeatures:
+    """Rows with features and what is known of them.
+
+    Attributes:
+        vectors: ``(N, D)`` float32 raw features.
+        labels: N class names.
+        ids: N unique ids.
+        texts: N snippets, None where there is none.
+        sources: N references of images, None where there is none.
+        hashes: N SHA-256 of the images' bytes, None where unknown.
+    """
+
+    vectors: Floats
+    labels: Sequence[str]
+    ids: Sequence[str]
+    texts: Sequence[str | None] | None = None
+    sources: Sequence[str | None] | None = None
+    hashes: Sequence[str | None] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("labels", "ids", "texts", "sources", "hashes"):
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self.vectors):
+                raise InputError(f"{len(self.vectors)} rows of features but {len(column)} {name}")
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """Training rows under ``H = F + 1`` metrics; the first is fitted to all rows.
+
+    Metric and head ``f + 1`` are fitted without fold ``f``. What they say about the rows of that
+    fold is honest, also in the whitening: a metric that was fitted to a row has taken that row's
+    own deviation from its class for noise, and thus finds it nearer to its class than it will find
+    a new image.
+
+    Attributes:
+        rows: the training rows.
+        names: the C classes, sorted.
+        classes: ``(N,)`` class index of each row.
+        folds: ``(N,)`` fold of each row.
+        metrics: H fitted metrics.
+        mapped: ``(H, N, D)`` float32 unit norm, the rows under each metric.
+        member: ``(H, N)`` bool, the rows that each head may learn from.
+        counts: ``(H, C)`` rows of each class among those.
+    """
+
+    rows: LabelledFeatures
+    names: tuple[str, ...]
+    classes: Integers
+    folds: Integers
+    metrics: tuple[EvenedMetric, ...]
+    mapped: Floats
+    member: npt.NDArray[np.bool_]
+    counts: Integers
+
+    @property
+    def heads(self) -> int:
+        """Give H."""
+        return len(self.metrics)
+
+    @property
+    def findable(self) -> npt.NDArray[np.bool_]:
+        """``(N,)`` whether a row's class has another row outside its fold.
+
+        What is held out of a class that nobody else knows can be found by no one; such rows (the
+        singletons) teach nothing about whom to trust.
+        """
+        known: npt.NDArray[np.bool_] = self.counts[self.folds + 1, self.classes] > 0
+        return known
+
+    def index(self, labels: Sequence[str]) -> Integers:
+        """Class index of each label, -1 where it is no class of the training rows."""
+        position = {name: number for number, name in enumerate(self.names)}
+        return np.array([position.get(label, -1) for label in labels], dtype=np.int64)
+
+
+def cross_fit(
+    rows: LabelledFeatures,
+    *,
+    folds: int,
+    near_duplicate: float,
+    seed: int,
+    power: float | None = None,
+    shrinkage: float = SHRINKAGE,
+) -> CrossFit:
+    """Fit the metrics and map the rows.
+
+    Args:
+        rows: the training rows.
+        folds: how many, at least 2.
+        near_duplicate: see :func:`training.folds.assign_folds`.
+        seed: see there.
+        power: see :class:`rac.branches.metric.EvenedMetric`.
+        shrinkage: see there.
+
+    Raises:
+        InputError: there are fewer than two classes.
+    """
+    names = tuple(sorted(set(rows.labels)))
+    if len(names) < 2:
+        found = f"only {names[0]!r}" if names else "none"
+        raise InputError(f"a classifier needs at least two classes; the training rows have {found}")
+    position = {name: number for number, name in enumerate(names)}
+    classes = np.array([position[label] for label in rows.labels], dtype=np.int64)
+    fold = assign_folds(rows.vectors, classes, folds, near_duplicate=near_duplicate, seed=seed)
+    member = np.stack([np.ones(len(rows), dtype=np.bool_), *(fold != f for f in range(folds))])
+    metrics = []
+    for head in member:
+        seen = np.flatnonzero(head)
+        labels = [rows.labels[row] for row in seen]
+        metrics.append(
+            EvenedMetric.fit(rows.vectors[seen], labels, power=power, shrinkage=shrinkage)
+        )
+    return CrossFit(
+        rows=rows,
+        names=names,
+        classes=classes,
+        folds=fold,
+        metrics=tuple(metrics),
+        mapped=np.stack([metric.apply(rows.vectors) for metric in metrics]),
+        member=member,
+        counts=np.stack([np.bincount(classes[head], minlength=len(names)) for head in member]),
+    )
