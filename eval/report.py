@@ -146,8 +146,9 @@ def write_report(report: Report, out: str | Path) -> ReportFiles:
 def _title(evaluations: Sequence[Evaluation]) -> str:
     if not evaluations:
         return "Filled attributes"
-    names = ", ".join(evaluation.outcomes.name for evaluation in evaluations)
-    return f"Report on {names}"
+    if len(evaluations) > 1:
+        return f"Report on {len(evaluations)} runs"
+    return f"Report on {evaluations[0].outcomes.name}"
 
 
 def _fill_record(score: FillScore) -> FillMetrics:

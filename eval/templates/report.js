@@ -37,7 +37,7 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     const only = group ? group.value : "";
     let shown = 0;
     for (const row of rows) {
-      const fits = (!only || row.dataset.g === only) && row.textContent.toLowerCase().includes(wanted);
+      const fits = (!only || row.dataset.g === only) && row.cells[0].textContent.toLowerCase().includes(wanted);
       row.hidden = !fits;
       shown += fits;
     }
