@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize  # type: ignore[import-untyped]
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rac.attributes.evidence import MORE_IS_LIKELIER
 from rac.encoders.base import FloatArray
@@ -58,9 +57,7 @@ class Fusion:
 
         bounds = [(0.0, None) if positive else (None, None) for positive in MORE_IS_LIKELIER]
         start = np.array([1.0 if positive else 0.0 for positive in MORE_IS_LIKELIER])
-        # A handful of unknowns: threads would spend their time waiting for each other.
-        with threadpool_limits(limits=1):
-            found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
         return cls(found.x * scale)
 
     def probabilities(self, scores: FloatArray) -> Doubles:

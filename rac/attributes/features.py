@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rac.attributes.cells import MISSING, OUTSIDE, CodeArray, Vocabulary, vocabulary_of
 from rac.attributes.filler import (
@@ -125,6 +126,23 @@ def fit_filler(
         confidence: in (0, 1), of the promise.
         seed: of folds and samples.
     """
+    bank = None if encoder is None else PromptBank.encode(vocabularies, encoder)
+    # Many small eigenproblems: on a busy machine, threads that wait for each other made them 30
+    # times slower than one thread is.
+    with threadpool_limits(limits=1):
+        return _fit_filler(vocabularies, codes, embedding, trunk, ok, bank, confidence, seed)
+
+
+def _fit_filler(
+    vocabularies: Mapping[str, Vocabulary],
+    codes: Mapping[str, CodeArray],
+    embedding: FloatArray,
+    trunk: FloatArray,
+    ok: BoolArray,
+    bank: PromptBank | None,
+    confidence: float,
+    seed: int,
+) -> Filler:
     usable = np.flatnonzero(ok)
     if len(usable) > PROJECTION_ROWS:
         usable = np.sort(np.random.default_rng(seed).choice(usable, PROJECTION_ROWS, replace=False))
@@ -133,7 +151,6 @@ def fit_filler(
     centre = np.asarray(
         embedding[usable].mean(axis=0) if len(usable) else embedding[:0].sum(axis=0)
     )
-    bank = None if encoder is None else PromptBank.encode(vocabularies, encoder)
     counts = {name: len(vocabulary.names) for name, vocabulary in vocabularies.items()}
     attributes = {}
     for name, vocabulary in vocabularies.items():
