@@ -125,10 +125,9 @@ def cross_fit(
     member = np.stack([np.ones(len(rows), dtype=np.bool_), *(fold != f for f in range(folds))])
     metrics = []
     for head in member:
-        seen = np.flatnonzero(head)
-        labels = [rows.labels[row] for row in seen]
+        labels = [label for label, seen in zip(rows.labels, head, strict=True) if seen]
         metrics.append(
-            EvenedMetric.fit(rows.vectors[seen], labels, power=power, shrinkage=shrinkage)
+            EvenedMetric.fit(rows.vectors[head], labels, power=power, shrinkage=shrinkage)
         )
     return CrossFit(
         rows=rows,

@@ -43,7 +43,7 @@ def assign_folds(
         raise ValueError(f"cross-fitting needs at least two folds, got {folds}")
     generator = np.random.default_rng(seed)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = vectors / np.where(norms > 0, norms, 1.0)
+    unit = np.asarray(vectors / np.where(norms > 0, norms, 1.0), dtype=np.float32)
     assigned = np.zeros(len(vectors), dtype=np.int64)
     totals = np.zeros(folds)
     for index in np.unique(classes):
@@ -60,12 +60,13 @@ def assign_folds(
     return assigned
 
 
-def _linked(unit: Floats, threshold: float) -> npt.NDArray[np.int32]:
+def _linked(unit: Floats, threshold: float) -> Integers:
     """Number ``(M,)`` the connected components of rows ``(M, D)`` linked by their cosine."""
-    from scipy.sparse import csr_matrix
-    from scipy.sparse.csgraph import connected_components
+    if threshold > 1 or len(unit) < 2:
+        return np.arange(len(unit), dtype=np.int64)
+    from sklearn.cluster import DBSCAN
 
-    links = csr_matrix((unit @ unit.T >= threshold) | np.eye(len(unit), dtype=np.bool_))
-    _, components = connected_components(links, directed=False)
-    numbered: npt.NDArray[np.int32] = components
-    return numbered
+    # Where one row is enough for a core, DBSCAN's clusters are the connected components.
+    distances = np.clip(1.0 - unit @ unit.T, 0.0, None)
+    linked = DBSCAN(eps=max(1.0 - threshold, 1e-6), min_samples=1, metric="precomputed")
+    return np.asarray(linked.fit_predict(distances), dtype=np.int64)

@@ -1,0 +1,355 @@
+"""The data module: from tables or arrays to features that the heads can be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from rac.branches.metric import SHRINKAGE
+from rac.errors import InputError
+from training.crossfit import CrossFit, LabelledFeatures, cross_fit
+
+if TYPE_CHECKING:
+    from rac.embedding import Features
+    from rac.encoders import Encoder
+
+Batch = dict[str, torch.Tensor]
+Space = Literal["trunk", "embedding"]
+
+#: Raw cosine from which on two rows of a class count as the same picture taken again.
+NEAR_DUPLICATE = 0.97
+_PREDICT_ROWS = 4096
+
+
+class FeatureData(pl.LightningDataModule):
+    """Features that are in memory already.
+
+    Args:
+        rows: the training rows; may be None where :meth:`fit_rows` is overridden.
+        validation: rows that were kept for validation; without them, every training row is judged
+            by the head that was trained without its fold.
+        encoder: identity of the encoder that gave the features.
+        space: which of its outputs they are.
+        encoder_name: what it is called on the command line.
+        folds: for cross-fitting, at least 2.
+        near_duplicate: rows of a class at least this near share a fold.
+        power: exponent that evens the features; None chooses by their signs.
+        shrinkage: least shrinkage of the within-class covariance, in [0, 1].
+        batch_size: rows of one training step; all rows where there are fewer.
+        steps_per_epoch: steps of an epoch where all rows fit in one batch.
+        seed: of folds and batches.
+    """
+
+    def __init__(
+        self,
+        rows: LabelledFeatures | None,
+        validation: LabelledFeatures | None = None,
+        *,
+        encoder: str = "",
+        space: Space = "trunk",
+        encoder_name: str | None = None,
+        folds: int = 4,
+        near_duplicate: float = NEAR_DUPLICATE,
+        power: float | None = None,
+        shrinkage: float = SHRINKAGE,
+        batch_size: int = 4096,
+        steps_per_epoch: int = 10,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or steps_per_epoch < 1:
+            raise InputError("batch_size and steps_per_epoch must be at least 1")
+        self._rows = rows
+        self._validation = validation
+        self.encoder_identity = encoder
+        self.encoder_name = encoder_name
+        self.space: Space = space
+        self.folds = folds
+        self.near_duplicate = near_duplicate
+        self.power = power
+        self.shrinkage = shrinkage
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.seed = seed
+        self.fit_data: CrossFit | None = None
+        self.validation: LabelledFeatures | None = None
+
+    def fit_rows(self) -> tuple[LabelledFeatures, LabelledFeatures | None]:
+        """Give training rows and validation rows."""
+        if self._rows is None:
+            raise InputError("there are no training rows")
+        return self._rows, self._validation
+
+    def setup(self, stage: str) -> None:
+        """Fit the metrics, once, when training begins."""
+        if stage != "fit" or self.fit_data is not None:
+            return
+        rows, validation = self.fit_rows()
+        self.fit_data = cross_fit(
+            rows,
+            folds=self.folds,
+            near_duplicate=self.near_duplicate,
+            seed=self.seed,
+            power=self.power,
+            shrinkage=self.shrinkage,
+        )
+        if validation is not None:
+            known = self.fit_data.index(validation.labels) >= 0
+            validation = _subset(validation, known) if not known.all() else validation
+        self.validation = validation if validation is not None and len(validation) else None
+
+    @property
+    def fitted(self) -> CrossFit:
+        """What ``setup`` made of the training rows."""
+        if self.fit_data is None:
+            raise RuntimeError("setup('fit') comes first")
+        return self.fit_data
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of ``vectors (H, B, D)``, ``classes (B,)`` and ``member (H, B)``."""
+        data = self.fitted
+        mapped = torch.from_numpy(data.mapped)
+        classes = torch.from_numpy(data.classes)
+        member = torch.from_numpy(data.member)
+
+        def gather(rows: list[int]) -> Batch:
+            index = torch.tensor(rows)
+            if len(rows) == len(classes):
+                return {"vectors": mapped, "classes": classes, "member": member}
+            return {
+                "vectors": mapped[:, index],
+                "classes": classes[index],
+                "member": member[:, index],
+            }
+
+        sampler = _EpochBatches(len(classes), self.batch_size, self.steps_per_epoch, self.seed)
+        return DataLoader(range(len(classes)), batch_sampler=sampler, collate_fn=gather)  # type: ignore[arg-type]
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Batches of ``vectors (B, D)``, ``classes (B,)`` and the one ``head (B,)`` that judges."""
+        data = self.fitted
+        if self.validation is not None:
+            vectors = data.metrics[0].apply(self.validation.vectors)
+            classes = data.index(self.validation.labels)
+            heads = np.zeros(len(classes), dtype=np.int64)
+        else:
+            heads, classes = data.folds + 1, data.classes
+            vectors = data.mapped[heads, np.arange(len(classes))]
+        columns = [torch.from_numpy(column) for column in (vectors, classes, heads)]
+
+        def gather(rows: list[int]) -> Batch:
+            index = torch.tensor(rows)
+            picked = (column[index] for column in columns)
+            return dict(zip(("vectors", "classes", "heads"), picked, strict=True))
+
+        return DataLoader(range(len(classes)), batch_size=_PREDICT_ROWS, collate_fn=gather)  # type: ignore[arg-type]
+
+
+class TableData(FeatureData):
+    """Tables of items with images, embedded once; embeddings known to the cache are taken from it.
+
+    Args:
+        train: table with the training rows, such as ``grocery-store-lt:train`` or ``items.csv``.
+        val: table with validation rows; without it, training rows are cross-fitted.
+        test: table for ``rac train test``.
+        predict: table for ``rac train predict``.
+        image: column with the images.
+        label: column with the classes.
+        text: column with captions.
+        id: column with the items' ids.
+        encoder: ``mini``, MODEL/PRETRAINED of open_clip, hf-hub:ORG/NAME, or a local folder.
+        space: ``trunk`` or ``embedding``.
+        folds: for cross-fitting, at least 2.
+        near_duplicate: rows of a class with at least this raw cosine share a fold.
+        power: exponent that evens the features; chosen by their signs if null.
+        shrinkage: least shrinkage of the within-class covariance, in [0, 1].
+        batch_size: rows of one training step; all rows where there are fewer.
+        steps_per_epoch: steps of an epoch where all rows fit in one batch.
+        embed_batch_size: images in one forward pass of the encoder.
+        max_bad: end when more than this share of the images is bad; never if null.
+        seed: of folds and batches.
+    """
+
+    def __init__(
+        self,
+        train: str | None = None,
+        val: str | None = None,
+        test: str | None = None,
+        predict: str | None = None,
+        *,
+        image: str | None = None,
+        label: str | None = None,
+        text: str | None = None,
+        id: str | None = None,
+        encoder: str = "mini",
+        space: Space = "trunk",
+        folds: int = 4,
+        near_duplicate: float = NEAR_DUPLICATE,
+        power: float | None = None,
+        shrinkage: float = SHRINKAGE,
+        batch_size: int = 4096,
+        steps_per_epoch: int = 10,
+        embed_batch_size: int = 64,
+        max_bad: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            None,
+            space=space,
+            encoder_name=encoder,
+            folds=folds,
+            near_duplicate=near_duplicate,
+            power=power,
+            shrinkage=shrinkage,
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            seed=seed,
+        )
+        self.tables = {"fit": train, "validate": val, "test": test, "predict": predict}
+        self.columns = {"image": image, "label": label, "text": text, "id": id}
+        self.embed_batch_size = embed_batch_size
+        self.max_bad = max_bad
+        self.features: dict[str, Features] = {}
+        self._encoder: Encoder | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, loaded when first asked for."""
+        if self._encoder is None:
+            from rac.encoders import load_encoder
+
+            self._encoder = load_encoder(self.encoder_name or "mini")
+            self.encoder_identity = self._encoder.identity
+        return self._encoder
+
+    def fit_rows(self) -> tuple[LabelledFeatures, LabelledFeatures | None]:
+        """Embed the training and validation tables; bad images and rows without label drop out.
+
+        Raises:
+            InputError: no training table is named, or no row of it can be used.
+            JobFailed: the share of bad images passes ``max_bad``.
+        """
+        rows = _labelled(self.embedded("fit"), self.space)
+        if not len(rows):
+            raise InputError(
+                f"{self.tables['fit']}: no row has both a label and an image that can be read"
+            )
+        if self.tables["validate"] is None:
+            return rows, None
+        return rows, _labelled(self.embedded("validate"), self.space)
+
+    def embedded(self, stage: str) -> Features:
+        """Embed the table of a stage (``fit``, ``validate``, ``test`` or ``predict``), once.
+
+        Raises:
+            InputError: no table is named for the stage.
+            JobFailed: the share of bad images passes ``max_bad``.
+        """
+        if stage not in self.features:
+            source = self.tables[stage]
+            option = {"fit": "train", "validate": "val"}.get(stage, stage)
+            if source is None:
+                raise InputError(f"no table to {stage} on; name one with --data.{option} TABLE")
+            from rac.embedding import collect_features
+            from rac.embedding_cache import EmbeddingCache
+            from rac.tables import open_table
+
+            table = open_table(source, **self.columns)
+            with EmbeddingCache(self.encoder) as cache:
+                self.features[stage] = collect_features(
+                    table,
+                    self.encoder,
+                    batch_size=self.embed_batch_size,
+                    max_bad=self.max_bad,
+                    cache=cache,
+                    description=f"embedding {option}",
+                )
+        return self.features[stage]
+
+    def setup(self, stage: str) -> None:
+        """Embed what the stage needs."""
+        super().setup(stage)
+        if stage in ("validate", "test", "predict"):
+            self.embedded(stage)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """While training as :class:`FeatureData`; on its own, raw features of the table."""
+        return super().val_dataloader() if self.fit_data is not None else self._raw("validate")
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Batches of ``features (B, D)`` raw and the ``rows (B,)`` of the table they are."""
+        return self._raw("test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """As :meth:`test_dataloader`, of the table to predict."""
+        return self._raw("predict")
+
+    def _raw(self, stage: str) -> DataLoader[Any]:
+        vectors = torch.from_numpy(self.embedded(stage).space(self.space))
+
+        def gather(rows: list[int]) -> Batch:
+            index = torch.tensor(rows)
+            return {"features": vectors[index], "rows": index}
+
+        return DataLoader(range(len(vectors)), batch_size=_PREDICT_ROWS, collate_fn=gather)  # type: ignore[arg-type]
+
+
+class _EpochBatches(Sampler[list[int]]):
+    """Batches of row numbers: all rows again and again where they fit, shuffled ones elsewhere."""
+
+    def __init__(self, rows: int, batch_size: int, steps: int, seed: int) -> None:
+        self.rows, self.batch_size, self.steps = rows, batch_size, steps
+        self._generator = np.random.default_rng(seed)
+
+    def __len__(self) -> int:
+        if self.rows <= self.batch_size:
+            return self.steps
+        return -(-self.rows // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self.rows <= self.batch_size:
+            for _ in range(self.steps):
+                yield list(range(self.rows))
+            return
+        order = self._generator.permutation(self.rows)
+        for start in range(0, self.rows, self.batch_size):
+            yield order[start : start + self.batch_size].tolist()
+
+
+def _labelled(features: Features, space: Space) -> LabelledFeatures:
+    kept = [row for row, item in enumerate(features.items) if features.ok[row] and item.label]
+    items = [features.items[row] for row in kept]
+    return LabelledFeatures(
+        vectors=features.space(space)[kept],
+        labels=[item.label or "" for item in items],
+        ids=[item.id for item in items],
+        texts=[item.text for item in items],
+        sources=[_reference(item.image) for item in items],
+        hashes=[features.hashes[row] for row in kept],
+    )
+
+
+def _reference(image: str | bytes | Path | None) -> str | None:
+    return image if isinstance(image, str) else None
+
+
+def _subset(rows: LabelledFeatures, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> LabelledFeatures:
+    index = [int(row) for row in np.flatnonzero(kept)]
+
+    def pick(column: Any) -> Any:
+        return None if column is None else [column[row] for row in index]
+
+    return LabelledFeatures(
+        vectors=rows.vectors[kept],
+        labels=pick(rows.labels),
+        ids=pick(rows.ids),
+        texts=pick(rows.texts),
+        sources=pick(rows.sources),
+        hashes=pick(rows.hashes),
+    )

@@ -1,0 +1,184 @@
+"""Training from arrays: what the command line and other programs share."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+
+from rac.branches.metric import SHRINKAGE
+from rac.classifier import RacClassifier
+from training.crossfit import LabelledFeatures
+from training.data import NEAR_DUPLICATE, FeatureData, Space
+from training.export import export_classifier
+from training.losses import LossName
+from training.module import CosineHeads
+
+MONITOR = "val/macro"
+PATIENCE = 5
+
+
+def fit_classifier(
+    features: npt.ArrayLike,
+    labels: Sequence[str],
+    ids: Sequence[str],
+    texts: Sequence[str | None] | None = None,
+    *,
+    encoder: str,
+    space: Space = "trunk",
+    out: str | Path | None = None,
+    seed: int = 0,
+    encoder_name: str | None = None,
+    sources: Sequence[str | None] | None = None,
+    hashes: Sequence[str | None] | None = None,
+    validation: tuple[npt.ArrayLike, Sequence[str]] | None = None,
+    folds: int = 4,
+    near_duplicate: float = NEAR_DUPLICATE,
+    power: float | None = None,
+    shrinkage: float = SHRINKAGE,
+    loss: LossName = "logit-adjusted",
+    tau: float = 1.0,
+    epochs: int = 10,
+    progress: bool = False,
+) -> RacClassifier:
+    """Train a classifier on features; the same seed gives the same bits on the CPU.
+
+    Args:
+        features: ``(N, D)`` finite raw features.
+        labels: N class names, at least two different ones.
+        ids: N unique ids, which name neighbours in predictions.
+        texts: N snippets for the memory.
+        encoder: identity of the encoder that gave the features.
+        space: which of its outputs they are.
+        out: folder to write the model to; nothing is written if None.
+        seed: of folds, batches and Lightning.
+        encoder_name: what the encoder is called on the command line.
+        sources: N references of images for the memory.
+        hashes: N SHA-256 of the images' bytes for the memory.
+        validation: features ``(M, D)`` and labels of validation rows; without them the training
+            rows are cross-fitted throughout, and the probabilities are as sure as held-out
+            training rows allow, which is a little too sure.
+        folds: for cross-fitting, at least 2.
+        near_duplicate: rows of a class with at least this raw cosine share a fold.
+        power: exponent that evens the features; None chooses by their signs.
+        shrinkage: least shrinkage of the within-class covariance, in [0, 1].
+        loss: see :mod:`training.losses`.
+        tau: strength of the logit adjustment.
+        epochs: at most; training stops early when macro accuracy does.
+        progress: whether Lightning shows its progress bar.
+
+    Returns:
+        The classifier; its memory lies in ``out`` if that is given, else in RAM.
+
+    Raises:
+        InputError: fewer than two classes, or columns of different lengths.
+        MemoryFault: ids are not unique, or features are not finite.
+    """
+    rows = LabelledFeatures(
+        np.asarray(features, dtype=np.float32), labels, ids, texts, sources, hashes
+    )
+    kept = None
+    if validation is not None:
+        vectors = np.asarray(validation[0], dtype=np.float32)
+        kept = LabelledFeatures(vectors, validation[1], [str(row) for row in range(len(vectors))])
+    data = FeatureData(
+        rows,
+        kept,
+        encoder=encoder,
+        space=space,
+        encoder_name=encoder_name,
+        folds=folds,
+        near_duplicate=near_duplicate,
+        power=power,
+        shrinkage=shrinkage,
+        seed=seed,
+    )
+    module = CosineHeads(loss=loss, tau=tau)
+    pl.seed_everything(seed, verbose=False)
+    with tempfile.TemporaryDirectory(prefix="rac-fit-") as scratch, _quiet_lightning():
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            devices=1,
+            max_epochs=epochs,
+            default_root_dir=scratch,
+            callbacks=[best_checkpoint(), early_stopping()],
+            logger=False,
+            deterministic=True,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, datamodule=data)
+        restore_best(trainer, module)
+    settings = {"seed": seed, "epochs": trainer.current_epoch}
+    return finish(module, data, out, settings)
+
+
+def best_checkpoint() -> ModelCheckpoint:
+    """Keep the epoch of the best macro accuracy, and the last one to go on from."""
+    return ModelCheckpoint(
+        monitor=MONITOR,
+        mode="max",
+        save_last=True,
+        filename="{epoch}",
+        auto_insert_metric_name=True,
+    )
+
+
+def early_stopping() -> EarlyStopping:
+    """Stop when macro accuracy has not risen for a few epochs."""
+    return EarlyStopping(monitor=MONITOR, mode="max", patience=PATIENCE, verbose=False)
+
+
+def restore_best(trainer: pl.Trainer, module: CosineHeads) -> None:
+    """Put the weights of the best epoch back; the checkpoint is read without unpickling code."""
+    checkpoint = trainer.checkpoint_callback
+    best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
+    if best:
+        state = torch.load(best, map_location="cpu", weights_only=True)
+        module.load_state_dict(state["state_dict"], strict=False)
+
+
+def finish(
+    module: CosineHeads,
+    data: FeatureData,
+    out: str | Path | None,
+    settings: dict[str, int],
+) -> RacClassifier:
+    """Make the classifier of a trained module and write it to ``out``, where that is given."""
+    training: dict[str, str | int | float | bool | None] = {
+        **settings,
+        **{name: value for name, value in module.hparams.items() if name != "out"},
+        "folds": data.folds,
+        "near_duplicate": data.near_duplicate,
+        "power": data.fitted.metrics[0].power,
+        "shrinkage": data.shrinkage,
+    }
+    classifier = export_classifier(module, data, training=training)
+    return classifier if out is None else RacClassifier.load(classifier.save(out))
+
+
+class _quiet_lightning:  # noqa: N801 (used as a verb in a with statement)
+    """Keep Lightning from announcing devices and stops that nobody asked about."""
+
+    def __enter__(self) -> None:
+        self._loggers = [
+            logging.getLogger(name)
+            for name in ("pytorch_lightning.utilities.rank_zero", "lightning.pytorch")
+        ]
+        self._levels = [logger.level for logger in self._loggers]
+        for logger in self._loggers:
+            logger.setLevel(logging.WARNING)
+
+    def __exit__(self, *raised: Any) -> None:
+        for logger, level in zip(self._loggers, self._levels, strict=True):
+            logger.setLevel(level)
