@@ -198,4 +198,4 @@ def calibrate(fusion: Fusion, heard: Heard, counts: Integers) -> Fusion:
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
     low, high = TEMPERATURES
-    return replace(fusion, temperature=min(max(float(torch.exp(-sharpness)), low), high))
+    return replace(fusion, temperature=min(max(float(torch.exp(-sharpness.detach())), low), high))

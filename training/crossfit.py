@@ -12,6 +12,9 @@ from rac.branches.metric import SHRINKAGE, EvenedMetric
 from rac.errors import InputError
 from training.folds import Floats, Integers, assign_folds
 
+#: Share of rows without a findable companion from which near-duplicates are no longer heeded.
+MOST_UNFINDABLE = 0.5
+
 
 @dataclass(frozen=True)
 class LabelledFeatures:
@@ -122,6 +125,9 @@ def cross_fit(
     position = {name: number for number, name in enumerate(names)}
     classes = np.array([position[label] for label in rows.labels], dtype=np.int64)
     fold = assign_folds(rows.vectors, classes, folds, near_duplicate=near_duplicate, seed=seed)
+    if _mostly_unfindable(classes, fold):
+        # To this encoder the images of a class are all alike; the threshold says nothing here.
+        fold = assign_folds(rows.vectors, classes, folds, near_duplicate=2.0, seed=seed)
     member = np.stack([np.ones(len(rows), dtype=np.bool_), *(fold != f for f in range(folds))])
     metrics = []
     for head in member:
@@ -139,3 +145,12 @@ def cross_fit(
         member=member,
         counts=np.stack([np.bincount(classes[head], minlength=len(names)) for head in member]),
     )
+
+
+def _mostly_unfindable(classes: Integers, folds: Integers) -> bool:
+    """Tell whether most rows of classes with several rows have their whole class in one fold."""
+    inside = np.zeros((classes.max() + 1, folds.max() + 1), dtype=np.int64)
+    np.add.at(inside, (classes, folds), 1)
+    several = inside.sum(axis=1)[classes] > 1
+    alone = (inside > 0).sum(axis=1)[classes] == 1
+    return bool(several.any() and alone[several].mean() > MOST_UNFINDABLE)

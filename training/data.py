@@ -251,6 +251,8 @@ class TableData(FeatureData):
             InputError: no table is named for the stage.
             JobFailed: the share of bad images passes ``max_bad``.
         """
+        # Lightning names stages by members of an enumeration, which print as such.
+        stage = {name: name for name in self.tables}[stage]
         if stage not in self.features:
             source = self.tables[stage]
             option = {"fit": "train", "validate": "val"}.get(stage, stage)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+
+from eval.predictions import read_predictions
+from rac.classifier import RacClassifier
+from rac.errors import InputError
+from tests.toy import ToyEncoder, write_toy_images
+from training.cli import CONFIGS, ready_configs, run
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A CSV of toy images, one of which is broken, and an encoder that needs no network."""
+    monkeypatch.setattr("rac.encoders.load_encoder", lambda *_, **__: ToyEncoder())
+    monkeypatch.setenv("RAC_CACHE_HOME", str(tmp_path / "cache"))
+    colours = ["red"] * 8 + ["green"] * 5 + ["blue"] * 3 + ["yellow"]
+    names = write_toy_images(tmp_path / "images", colours)
+    (tmp_path / "images" / "broken.png").write_text("not an image")
+    with open(tmp_path / "items.csv", "w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["id", "image", "label"])
+        writer.writerows(
+            [f"item{row}", f"images/{name}", colour]
+            for row, (name, colour) in enumerate(zip(names, colours, strict=True))
+        )
+        writer.writerow(["bad", "images/broken.png", "red"])
+    return tmp_path / "items.csv"
+
+
+def options(out: Path) -> list[str]:
+    return [
+        *("--trainer.default_root_dir", str(out)),
+        *("--trainer.enable_progress_bar", "false"),
+        *("--trainer.max_epochs", "2"),
+    ]
+
+
+def test_fit_then_test_from_the_command_line(
+    catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    run(["fit", "--data.train", str(catalogue), *options(out)])
+    assert capsys.readouterr().out.splitlines()[-1] == str(out / "model")
+    classifier = RacClassifier.load(out / "model", encoder="toy0")
+    assert classifier.classes == ("blue", "green", "red", "yellow")
+    assert classifier.config.train_counts == (3, 5, 8, 1)
+    assert list(out.rglob("last.ckpt"))
+
+    run(["test", "--data.test", str(catalogue), *options(out)])
+    predictions = read_predictions(out / "predictions.parquet")
+    assert len(predictions) == 18
+    right = [
+        label == given
+        for label, given in zip(predictions.label_cells, predictions.predictions, strict=True)
+    ]
+    assert all(right[:-1])
+    assert predictions.predictions[-1] is None
+    assert predictions.neighbour_ids is not None
+
+
+def test_a_config_file_and_the_command_line_say_the_same(catalogue: Path, tmp_path: Path) -> None:
+    file = tmp_path / "toy.yaml"
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "trainer": {
+                    "default_root_dir": str(tmp_path / "a"),
+                    "max_epochs": 2,
+                    "enable_progress_bar": False,
+                },
+                "data": {"train": str(catalogue)},
+            }
+        )
+    )
+    run(["fit", "--config", str(file)])
+    run(["fit", "--data.train", str(catalogue), *options(tmp_path / "b")])
+    tensors = [(tmp_path / name / "model/model.safetensors").read_bytes() for name in "ab"]
+    assert tensors[0] == tensors[1]
+
+
+@pytest.mark.parametrize("name", ready_configs())
+def test_ready_configurations_are_understood(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["fit", "--config", name, "--print_config"])
+    assert ended.value.code == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["data"]["train"].startswith(f"{name}:")
+
+
+def test_there_is_a_configuration_for_the_four_cards() -> None:
+    expected = ["fashion-mnist-lt", "grocery-store", "grocery-store-lt", "tuxpaint-stamps"]
+    assert set(expected) <= set(ready_configs())
+    assert CONFIGS.is_dir()
+
+
+def test_an_unknown_configuration_names_those_there_are() -> None:
+    with pytest.raises(InputError, match="grocery-store-lt"):
+        run(["fit", "--config", "grocery"])
+
+
+def test_a_missing_table_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"--data\.train TABLE"):
+        run(["fit", *options(tmp_path)])

@@ -1,0 +1,144 @@
+"""Lightning's command line, with tables as data and a model folder as its result."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from rac.classifier import RacClassifier, to_predictions
+from rac.errors import InputError
+from training.data import TableData
+from training.fit import best_checkpoint, early_stopping, finish, restore_best
+from training.module import CosineHeads
+
+CONFIGS = Path(__file__).parent / "configs"
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+PREDICTIONS = "predictions.parquet"
+
+
+class TrainingCLI(LightningCLI):
+    """Wires tables, heads and trainer; after ``fit`` it exports the model, after ``test`` it writes
+    predictions for ``rac report``.
+    """
+
+    model: CosineHeads
+    datamodule: TableData
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Give the subcommands with the arguments of the trainer that the config does not name."""
+        return {
+            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
+            "validate": {"model", "dataloaders", "datamodule"},
+            "test": {"model", "dataloaders", "datamodule"},
+            "predict": {"model", "dataloaders", "datamodule"},
+        }
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """One seed for the data as for everything else."""
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=_as_seed)
+
+    def after_fit(self) -> None:
+        """Export the best epoch's model and print its folder."""
+        restore_best(self.trainer, self.model)
+        settings = {"seed": self.datamodule.seed, "epochs": self.trainer.current_epoch}
+        folder = self.model.model_folder
+        classifier = finish(self.model, self.datamodule, folder, settings)
+        for name, figure in sorted(classifier.config.metrics.items()):
+            sys.stderr.write(f"{name:24} {figure:.3f}\n")
+        print(folder)  # noqa: T201 (the result of the command)
+
+    def after_test(self) -> None:
+        """Write the predictions of the test table and print where."""
+        from eval.predictions import write_predictions
+
+        features = self.datamodule.embedded("test")
+        classifier = RacClassifier.load(
+            self.model.model_folder,
+            encoder=self.datamodule.encoder_identity,
+            space=self.datamodule.space,
+        )
+        output = classifier.predict(features.space(self.datamodule.space))
+        predictions = to_predictions(
+            output,
+            features.items,
+            [item.label for item in features.items],
+            name=Path(classifier.config.encoder_name or "encoder").name,
+            memory=classifier.memory,
+            ok=features.ok,
+            metadata={
+                "table": self.datamodule.tables["test"],
+                "model": str(self.model.model_folder),
+                "encoder": classifier.config.encoder_name,
+            },
+        )
+        path = Path(self.trainer.default_root_dir) / PREDICTIONS
+        write_predictions(predictions, path)
+        print(path)  # noqa: T201 (the result of the command)
+
+
+def run(arguments: ArgsType = None) -> TrainingCLI:
+    """Run a subcommand of Lightning's command line.
+
+    A ``--config NAME`` that is no file but one of the ready configurations is taken for that.
+
+    Args:
+        arguments: what stands behind ``rac train``; those of the process if None.
+
+    Raises:
+        InputError: the data or the settings cannot be used.
+        SystemExit: the parser refuses an argument, or has printed what was asked for.
+    """
+    given = arguments
+    if isinstance(arguments, list):
+        given = [_ready(arguments, place) for place in range(len(arguments))]
+    # Lightning doubts that a program would name arguments; this one does so on purpose.
+    for told in ("LightningCLI's args parameter", ".*treespec, LeafSpec", ".*Starting from v1.9.0"):
+        warnings.filterwarnings("ignore", message=told)
+    return TrainingCLI(
+        CosineHeads,
+        TableData,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={
+            "accelerator": "cpu",
+            "devices": 1,
+            "max_epochs": 10,
+            "deterministic": True,
+            "num_sanity_val_steps": 0,
+            "log_every_n_steps": 1,
+            "enable_model_summary": False,
+            "callbacks": [best_checkpoint(), early_stopping()],
+        },
+        args=given,
+    )
+
+
+def ready_configs() -> list[str]:
+    """Name the configurations that come with the package."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def _ready(arguments: list[Any], place: int) -> Any:
+    argument = arguments[place]
+    behind = place > 0 and arguments[place - 1] in ("--config", "-c")
+    if not behind or Path(str(argument)).exists():
+        return argument
+    if argument in ready_configs():
+        return str(CONFIGS / f"{argument}.yaml")
+    raise InputError(
+        f"{argument}: there is no such file, and no ready configuration of that name; there are: "
+        f"{', '.join(ready_configs())}"
+    )
+
+
+def _as_seed(value: Any) -> int:
+    """Give ``seed_everything`` as a number: true asks for one to be drawn, false for none."""
+    if value is True:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    return int(value or 0)
