@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rac.branches.base import CosineHead, class_means
+from rac.branches.metric import EvenedMetric
+from rac.classifier import (
+    ClassifierConfig,
+    EmptyMemoryWarning,
+    FusionConfig,
+    RacClassifier,
+    metric_digest,
+    to_predictions,
+)
+from rac.errors import InputError
+from rac.tables import Item
+from retrieval_index import EncoderMismatch, Memory, make_rows
+
+CLASSES = ("apple", "pear", "plum")
+COUNTS = (12, 6, 2)
+
+
+def classifier(metric: EvenedMetric | None = None) -> RacClassifier:
+    generator = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], COUNTS)
+    vectors = (4 * np.eye(3, 6)[truth] + generator.normal(size=(20, 6))).astype(np.float32)
+    labels = [CLASSES[index] for index in truth]
+    metric = metric or EvenedMetric.fit(vectors, labels)
+    weights = {"centre": 1.5, "spread": 0.7, "temperature": 1.2}
+    config = ClassifierConfig(
+        classes=CLASSES,
+        train_counts=COUNTS,
+        encoder="toy0",
+        space="trunk",
+        dim=6,
+        k=5,
+        temperature=0.1,
+        gamma=0.7,
+        fusion=FusionConfig(weights=(1.0, 0.1, 0.5, -0.1, -0.2), **weights),
+        fallback=FusionConfig(weights=(1.0, 0.0, 0.0, 0.0, -0.2), **weights),
+        metric_sha256=metric_digest(metric),
+    )
+    head = CosineHead(class_means(metric.apply(vectors), truth, 3), 10.0)
+    ids = [f"r{row}" for row in range(20)]
+    rows = make_rows(ids, labels=labels, sources=[f"{id}.png" for id in ids])
+    memory = Memory.in_ram(vectors, rows, encoder="toy0", metric=metric)
+    return RacClassifier(config, head, memory)
+
+
+def queries(rows: int = 9) -> np.ndarray:
+    return np.random.default_rng(5).normal(size=(rows, 6)).astype(np.float32)
+
+
+def without_rows(model: RacClassifier) -> Memory:
+    return Memory.in_ram(
+        np.empty((0, 6)), make_rows([]), encoder="toy0", metric=model.memory.metric
+    )
+
+
+def test_output_has_the_shapes_it_says() -> None:
+    output = classifier().predict(queries())
+    for scores in (output.probabilities, output.base, output.retrieval):
+        assert scores.shape == (9, 3)
+        assert scores.dtype == np.float32
+    np.testing.assert_allclose(output.probabilities.sum(axis=1), 1.0, rtol=1e-5)
+    assert output.neighbours.rows.shape == (9, 5)
+    assert output.branches == "fused"
+    assert output.predicted[0] in CLASSES
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, many = classifier(), queries(50)
+    whole = model.predict(many)
+    monkeypatch.setattr("rac.classifier._CHUNK_ROWS", 7)
+    parts = model.predict(many)
+    np.testing.assert_allclose(parts.probabilities, whole.probabilities, rtol=1e-5)
+    assert (parts.neighbours.rows == whole.neighbours.rows).all()
+
+
+def test_no_queries_give_empty_arrays() -> None:
+    output = classifier().predict(np.empty((0, 6)))
+    assert output.probabilities.shape == (0, 3)
+    assert output.predicted == []
+
+
+def test_saved_and_loaded_it_is_equal_to_the_bit(tmp_path: Path) -> None:
+    model = classifier()
+    model.save(tmp_path / "model")
+    loaded = RacClassifier.load(tmp_path / "model", encoder="toy0", space="trunk")
+    one, other = model.predict(queries()), loaded.predict(queries())
+    for name in ("probabilities", "base", "retrieval"):
+        assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
+    assert loaded.config.fusion == model.config.fusion
+
+
+def test_an_emptied_memory_leaves_the_base_branch_and_says_so(tmp_path: Path) -> None:
+    model = classifier()
+    alone = model.with_memory(without_rows(model))
+    alone.save(tmp_path / "model")
+    with pytest.warns(EmptyMemoryWarning, match="base branch answers alone"):
+        output = RacClassifier.load(tmp_path / "model").predict(queries())
+    assert output.branches == "base"
+    assert (output.base == model.predict(queries()).base).all()
+    assert (output.retrieval == -np.inf).all()
+    assert (output.neighbours.rows == -1).all()
+    np.testing.assert_allclose(output.probabilities.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_rows_added_to_the_memory_change_predictions_without_training() -> None:
+    model, near = classifier(), queries(1)
+    before = model.predict(near).probabilities[0]
+    rows = make_rows([f"new{copy}" for copy in range(5)], labels=["plum"] * 5)
+    grown = model.with_memory(model.memory.add(np.repeat(near, 5, axis=0), rows))
+    after = grown.predict(near).probabilities[0]
+    assert after[2] > before[2]
+    assert grown.memory_counts.tolist() == [12, 6, 7]
+
+
+def test_rows_of_unknown_classes_are_not_heard() -> None:
+    model, near = classifier(), queries(1)
+    rows = make_rows(["x", "y"], labels=["quince", None])
+    grown = model.with_memory(model.memory.add(np.repeat(near, 2, axis=0), rows))
+    assert grown.memory_counts.tolist() == list(COUNTS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(grown.predict(near).probabilities).all()
+
+
+def test_identities_are_checked(tmp_path: Path) -> None:
+    model = classifier()
+    model.save(tmp_path / "model")
+    with pytest.raises(EncoderMismatch, match="encoder differs"):
+        RacClassifier.load(tmp_path / "model", encoder="other")
+    with pytest.raises(EncoderMismatch, match="space differs"):
+        RacClassifier.load(tmp_path / "model", space="embedding")
+    vectors = np.random.default_rng(9).normal(size=(20, 6))
+    foreign = Memory.in_ram(
+        vectors, model.memory.rows, encoder="toy0", metric=EvenedMetric.fit(vectors)
+    )
+    with pytest.raises(InputError, match="its metric is not the one"):
+        model.with_memory(foreign)
+
+
+def test_damage_is_refused(tmp_path: Path) -> None:
+    folder = classifier().save(tmp_path / "model")
+    with pytest.raises(InputError, match=r"no config\.json"):
+        RacClassifier.load(tmp_path)
+
+    config = json.loads((folder / "config.json").read_text())
+    for change, message in (
+        ({"surprise": 1}, "surprise"),
+        ({"format_version": 2}, "version 2"),
+        ({"classes": ["a", "a", "b"]}, "named twice"),
+    ):
+        (folder / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(InputError, match=message):
+            RacClassifier.load(folder)
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(InputError, match="not the configuration"):
+        RacClassifier.load(folder)
+
+    (folder / "config.json").write_text(json.dumps(config))
+    tensors = folder / "model.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(InputError, match="vouches for"):
+        RacClassifier.load(folder)
+
+
+def test_predictions_carry_neighbours_and_leave_bad_images_open() -> None:
+    model = classifier()
+    items = [Item(f"q{row}", f"{row}.png", None, None) for row in range(3)]
+    predictions = to_predictions(
+        model.predict(queries(3)),
+        items,
+        ["apple", "quince", None],
+        "toy",
+        memory=model.memory,
+        ok=np.array([True, True, False]),
+    )
+    assert predictions.label_cells == ("apple", None, None)
+    assert predictions.predictions[2] is None
+    assert predictions.confidence is not None
+    assert np.isnan(predictions.confidence[2])
+    assert predictions.metadata["labels_without_class"] == ["quince"]
+    assert predictions.neighbour_ids is not None
+    assert len(predictions.neighbour_ids[0]) == 5
+    assert predictions.neighbour_images is not None
+    assert predictions.neighbour_images[0][0] == f"{predictions.neighbour_ids[0][0]}.png"
