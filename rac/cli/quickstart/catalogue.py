@@ -30,7 +30,7 @@ class Source:
         title: for people.
         id: column of the ids; None where rows are numbered.
         caption: column of the captions.
-        label: column of the classes.
+        label: column of the classes that the classifier learns.
         attributes: columns to blank and fill.
         templates: for each attribute the prompts that its values go into.
         rows: take at most so many, from the start; None for all.
@@ -51,7 +51,7 @@ STAMPS = Source(
     title="Tux Paint stamps",
     id="id",
     caption="caption",
-    label="kind",
+    label="label",
     attributes=("department", "kind", "medium"),
     templates={
         "department": ("a picture of {}.", "something to do with {}.", "{}."),
@@ -80,11 +80,12 @@ class Catalogue:
     """A catalogue on disk, and what was hidden in it.
 
     Attributes:
-        truth: the table with every cell as the source has it (CSV).
-        blanked: the same table with cells blanked: what the fill gets.
+        truth: the table with every cell as the source has it, and the class of each row (CSV).
+        blanked: the table with cells blanked and without the classes: what the fill gets.
         folder: where the image paths of both start.
         ids: N ids.
         splits: N of :data:`SPLITS`.
+        labels: N classes; None where the source has none.
         cells: for each attribute its N true cells; None where the source has none.
         hidden: for each attribute the rows that were blanked.
     """
@@ -94,6 +95,7 @@ class Catalogue:
     folder: Path
     ids: list[str]
     splits: list[str]
+    labels: list[str | None]
     cells: dict[str, list[str | None]]
     hidden: dict[str, list[int]]
 
@@ -104,6 +106,7 @@ class _Row:
     image: str
     caption: str
     split: str
+    label: str | None
     values: tuple[str | None, ...]
 
 
@@ -134,7 +137,8 @@ def write_catalogue(source: Source, folder: Path, *, blank: float, seed: int) ->
         name: [row.values[place] for row in rows] for place, name in enumerate(source.attributes)
     }
     blanked, hidden = blank_cells(cells, blank, seed)
-    _write_csv(folder / "catalogue.csv", rows, cells)
+    labels = [row.label for row in rows]
+    _write_csv(folder / "catalogue.csv", rows, {**cells, "label": labels})
     _write_csv(folder / "blanked.csv", rows, blanked)
     return Catalogue(
         truth=folder / "catalogue.csv",
@@ -142,6 +146,7 @@ def write_catalogue(source: Source, folder: Path, *, blank: float, seed: int) ->
         folder=folder,
         ids=[row.id for row in rows],
         splits=[row.split for row in rows],
+        labels=labels,
         cells=cells,
         hidden=hidden,
     )
@@ -160,7 +165,8 @@ def _rows(source: Source, images: Path, seed: int) -> Iterator[_Row]:
                 image=f"images/{name}",
                 caption=cells[1] or "",
                 split=split or str(draw.choice(SPLITS, p=_SPLIT_SHARES)),
-                values=tuple(cell or None for cell in cells[2:]),
+                label=cells[2] or None,
+                values=tuple(cell or None for cell in cells[3:]),
             )
             number += 1
 
@@ -175,7 +181,7 @@ def _tables(source: Source) -> Iterator[tuple[str | None, Table]]:
 
 
 def _cells(table: Table, source: Source) -> Iterator[tuple[list[str | None], bytes]]:
-    wanted = (source.id, source.caption, *source.attributes)
+    wanted = (source.id, source.caption, source.label, *source.attributes)
     for batch in table.batches():
         columns = [
             [None] * batch.num_rows if name is None else table.strings(batch, name)

@@ -13,12 +13,18 @@ import pyarrow.parquet as pq
 import yaml
 
 from eval.fills import FillScore, evaluate_fills
-from eval.predictions import write_predictions
+from eval.predictions import Predictions, write_predictions
 from eval.report import Report, build_report, write_report
 from rac.attributes.fill import fill_table
 from rac.attributes.schema import load_schema
 from rac.classifier import to_predictions
-from rac.cli.quickstart.catalogue import Catalogue, Source, choose_source, write_catalogue
+from rac.cli.quickstart.catalogue import (
+    SPLITS,
+    Catalogue,
+    Source,
+    choose_source,
+    write_catalogue,
+)
 from rac.cli.quickstart.summary import ClassifierFigures, FillFigures, QuickstartSummary
 from rac.embedding import Features, collect_features
 from rac.embedding_cache import EmbeddingCache
@@ -28,7 +34,6 @@ from retrieval_index.files import replace_file
 from training.fit import fit_classifier
 
 TARGET_PRECISION = 0.9
-_SPACE = "trunk"
 
 
 def run_quickstart(
@@ -125,27 +130,33 @@ def _classify(
     encoder: Encoder,
     out: Path,
     seed: int,
-) -> Any:
+) -> Predictions:
     """Train on the train rows that have a class, predict the test rows that have one."""
-    labels = catalogue.cells[source.label]
+    labels = np.array([label or "" for label in catalogue.labels])
     splits = np.array(catalogue.splits)
-    usable = features.ok & np.array([label is not None for label in labels])
-    train = np.flatnonzero(usable & (splits == "train"))
-    test = np.flatnonzero(usable & (splits == "test"))
+    train, val, test = (
+        np.flatnonzero(features.ok & (labels != "") & (splits == split)) for split in SPLITS
+    )
+    items = features.items
     classifier = fit_classifier(
         features.trunk[train],
-        [labels[row] for row in train],
-        [features.items[row].id for row in train],
-        [features.items[row].text for row in train],
+        labels[train].tolist(),
+        [items[row].id for row in train],
+        [items[row].text for row in train],
         encoder=encoder.identity,
-        space=_SPACE,
+        encoder_name=encoder.name,
+        space="trunk",
+        sources=[str(items[row].image) for row in train],
+        hashes=[features.hashes[row] for row in train],
+        validation=(features.trunk[val], labels[val].tolist()),
         out=out / "model",
         seed=seed,
+        progress=True,
     )
     predictions = to_predictions(
         classifier.predict(features.trunk[test]),
-        [features.items[row] for row in test],
-        [labels[row] for row in test],
+        [items[row] for row in test],
+        labels[test].tolist(),
         "test",
         memory=classifier.memory,
         metadata={"data": source.title, "encoder": encoder.name, "label": source.label},
@@ -175,9 +186,7 @@ def _judge(catalogue: Catalogue, ledger: Path) -> dict[str, FillScore]:
 
 def _figures(report: Report) -> ClassifierFigures:
     headline = report.metrics.runs[0].headline
-    figures = {
-        name: getattr(headline, name) for name in ("top1", "macro", "many", "medium", "few")
-    }
+    figures = {name: getattr(headline, name) for name in ("top1", "macro", "many", "medium", "few")}
     return ClassifierFigures(
         **{name: figure.value if figure else None for name, figure in figures.items()}
     )
