@@ -132,9 +132,16 @@ def _walk(folder: str, inside: str, above: frozenset[tuple[int, int]]) -> Iterat
         if entry.name.startswith("."):
             continue
         name = f"{inside}{entry.name}"
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _walk(entry.path, f"{name}/", above | {here})
         elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
             # A name that is not UTF-8 cannot be a cell; shown with escapes it will be reported
             # as missing.
             yield name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
