@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rac.attributes.cells import Vocabulary
 from rac.encoders.base import Encoder, FloatArray
+from rac.zero_shot import centred_scores
 
 SCALE_SHARE = 0.5
 """How much of the encoder's own logit scale is believed where no known cell can check it. The
@@ -60,10 +61,8 @@ class PromptBank:
     def scores(self, embedding: FloatArray, centre: FloatArray) -> FloatArray:
         """Score N images against all V values in one matrix product.
 
-        A prompt may be near every image (a hub), and would then attract every cell. Its mean
-        similarity over the job's own images is therefore taken off, which a product with their
-        mean embedding gives (Suzuki et al., Centering Similarity Measures to Reduce Hubs,
-        EMNLP 2013).
+        What a prompt shares with every image is taken off; see
+        :func:`rac.zero_shot.centred_scores`.
 
         Args:
             embedding: (N, D) unit norm.
@@ -72,7 +71,7 @@ class PromptBank:
         Returns:
             (N, V) float32, cosines about their means, in [-2, 2].
         """
-        return np.asarray((embedding - centre) @ self.vectors.T, np.float32)
+        return centred_scores(embedding, self.vectors, centre)
 
 
 def zero_shot_probabilities(scores: FloatArray, logit_scale: float) -> npt.NDArray[np.float64]:
