@@ -77,9 +77,9 @@ def test_written_again_it_loads_with_the_same_features(tmp_path: Path) -> None:
 def test_splits_of_a_saved_folder(tmp_path: Path) -> None:
     parts = {"train": shop(), "test": shop().select([0])}
     DatasetDict(parts).save_to_disk(str(tmp_path / "shop"))
-    with pytest.raises(InputError, match="which split.*train, test"):
+    with pytest.raises(InputError, match=r"which split.*train, test"):
         open_table(tmp_path / "shop")
-    with pytest.raises(InputError, match="no split 'val'.*train, test"):
+    with pytest.raises(InputError, match=r"no split 'val'.*train, test"):
         open_table(tmp_path / "shop", split="val")
     assert open_table(tmp_path / "shop", split="test").num_rows() == 1
 
@@ -139,7 +139,7 @@ def test_splits_and_configurations_of_the_hub(hub: list[tuple[Any, ...]]) -> Non
     open_table("hub:shop/photos", split="train")
     open_table("hub:shop/photos:small:train")
     assert hub == [("shop/photos", None, "train", True), ("shop/photos", "small", "train", True)]
-    with pytest.raises(InputError, match="which split.*train, test"):
+    with pytest.raises(InputError, match=r"which split.*train, test"):
         open_table("hub:shop/photos")
     with pytest.raises(InputError, match="doesn't exist"):
         open_table("hub:no/where:train")
