@@ -13,6 +13,7 @@ from PIL import Image
 from rac.errors import JobFailed
 
 _THUMB = 24
+_PROBE = 16
 
 
 def png_of(pixels: NDArray[np.uint8]) -> bytes:
@@ -55,10 +56,10 @@ def png_of_svg(path: Path, longest_side: int) -> bytes:
         except ValueError as error:
             raise JobFailed(f"{path} cannot be rendered: {error}") from error
 
-    wide = render(longest_side, None)
-    with Image.open(io.BytesIO(wide)) as image:
-        width, height = image.size
-    return wide if height <= width else render(None, longest_side)
+    # A stamp-sized rendering costs next to nothing and tells tall drawings from wide ones.
+    with Image.open(io.BytesIO(render(_PROBE, None))) as image:
+        tall = image.height > image.width
+    return render(None, longest_side) if tall else render(longest_side, None)
 
 
 def alike_groups(

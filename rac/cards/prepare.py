@@ -34,7 +34,7 @@ from rac.tables.parquet_table import ParquetTable, write_parquet
 from rac.tables.table import Table
 
 # Raised whenever the same card and files would give other tables.
-_FORMAT = 1
+_FORMAT = 2
 _BATCH_ROWS = 512
 
 

@@ -18,7 +18,7 @@ from rac.cards.sampling import grouped_split
 from rac.errors import JobFailed
 from rac.images import decode_image
 
-_SVG_SIDE = 384
+_SVG_SIDE = 256
 _STYLE_FOLDERS = frozenset({"cartoon"})
 _MIRRORED = re.compile(r"_(mirror|flip)")
 _WORDS = {
