@@ -17,9 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from eval.predictions import Predictions
 from rac.branches.base import CosineHead, Floats, Integers
-
-# The memory of a model names its metric; importing the metric makes the name known.
-from rac.branches.metric import EvenedMetric as EvenedMetric
 from rac.branches.retrieval import RetrievalBranch
 from rac.errors import InputError
 from rac.fusion import Fusion

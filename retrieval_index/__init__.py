@@ -16,6 +16,7 @@ from retrieval_index.errors import (
     MemoryFault,
     NoMemory,
 )
+from retrieval_index.evened import EvenedMetric
 from retrieval_index.exact import exact_search
 from retrieval_index.manifest import FileEntry, IndexRecipe, Manifest
 from retrieval_index.memory import Memory
@@ -31,6 +32,7 @@ __all__ = [
     "CosineMetric",
     "DuplicateId",
     "EncoderMismatch",
+    "EvenedMetric",
     "FileEntry",
     "FormatMismatch",
     "IndexRecipe",

@@ -11,7 +11,8 @@ import pyarrow as pa
 from retrieval_index.arrays import FloatArray
 from retrieval_index.errors import CorruptMemory, MemoryFault
 from retrieval_index.manifest import FileEntry, Manifest
-from retrieval_index.metric import METRICS, Metric, metric_named
+from retrieval_index.metric import Metric
+from retrieval_index.metrics_by_name import METRICS, metric_named
 from retrieval_index.rows import COLUMNS
 from retrieval_index.store import Draft, Store
 

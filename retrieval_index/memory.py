@@ -17,7 +17,8 @@ from retrieval_index.contents import Contents, load_contents, write_contents
 from retrieval_index.errors import BadRows, CorruptMemory, EncoderMismatch, MemoryFault
 from retrieval_index.flat import flat_search
 from retrieval_index.manifest import Manifest
-from retrieval_index.metric import Metric, fit_metric
+from retrieval_index.metric import Metric
+from retrieval_index.metrics_by_name import fit_metric
 from retrieval_index.near_duplicates import NearDuplicates
 from retrieval_index.neighbours import Neighbours
 from retrieval_index.rows import append_rows, check_rows
@@ -96,7 +97,7 @@ class Memory:
             rows: N rows in the same order; see ``rows.COLUMNS``. Only ``id`` is required.
             encoder: identity of the encoder that made the vectors.
             space: which of its outputs they are, for instance ``embedding`` or ``trunk``.
-            metric: ``cosine``, ``whitened`` (fitted here, from vectors and labels), or a metric
+            metric: ``cosine``, ``whitened`` or ``evened`` (fitted here, from vectors and labels), or a metric
                 that is fitted already.
             encoder_name: what the encoder is called on the command line; for messages only.
 

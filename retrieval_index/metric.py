@@ -220,39 +220,6 @@ class WhitenedMetric(Metric):
         return cls(mean, transform)
 
 
-METRICS: dict[str, type[Metric]] = {m.name: m for m in (CosineMetric, WhitenedMetric)}
-
-
-def fit_metric(
-    metric: str | Metric, vectors: npt.ArrayLike, labels: Sequence[str | None]
-) -> Metric:
-    """Fit a metric by its name; one that is fitted already is given back.
-
-    Raises:
-        MemoryFault: no metric has that name.
-    """
-    if isinstance(metric, Metric):
-        return metric
-    return metric_named(metric).fit(vectors, labels)
-
-
-def metric_named(name: str) -> type[Metric]:
-    """Give the class of a metric.
-
-    Raises:
-        MemoryFault: no metric has that name.
-
-    >>> metric_named("cosine").__name__
-    'CosineMetric'
-    """
-    try:
-        return METRICS[name]
-    except KeyError:
-        raise MemoryFault(
-            f"no metric is called {name!r}; there are: {', '.join(METRICS)}"
-        ) from None
-
-
 def _whitening(residuals: DoubleArray) -> DoubleArray:
     """Give the (D, D) transform for (M, D) residuals whose mean is zero."""
     dim = residuals.shape[1]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rac.branches.metric import SHRINKAGE, EvenedMetric
 from rac.errors import InputError
+from retrieval_index.evened import SHRINKAGE, EvenedMetric
 from training.folds import Floats, Integers, assign_folds
 
 #: Share of rows without a findable companion from which near-duplicates are no longer heeded.
@@ -112,7 +112,7 @@ def cross_fit(
         folds: how many, at least 2.
         near_duplicate: see :func:`training.folds.assign_folds`.
         seed: see there.
-        power: see :class:`rac.branches.metric.EvenedMetric`.
+        power: see :class:`retrieval_index.EvenedMetric`.
         shrinkage: see there.
 
     Raises:

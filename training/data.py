@@ -11,8 +11,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from rac.branches.metric import SHRINKAGE
 from rac.errors import InputError
+from retrieval_index.evened import SHRINKAGE
 from training.crossfit import CrossFit, LabelledFeatures, cross_fit
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
-from rac.branches.metric import SHRINKAGE
 from rac.classifier import RacClassifier
+from retrieval_index.evened import SHRINKAGE
 from training.crossfit import LabelledFeatures
 from training.data import NEAR_DUPLICATE, FeatureData, Space
 from training.export import export_classifier

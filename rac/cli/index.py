@@ -37,6 +37,7 @@ class MetricName(StrEnum):
 
     cosine = "cosine"
     whitened = "whitened"
+    evened = "evened"
 
 
 class Space(StrEnum):
@@ -63,7 +64,10 @@ def build(
     encoder: EncoderOption = "mini",
     metric: Annotated[
         MetricName,
-        typer.Option(help="cosine, or whitened: fitted to the labels, better for fine classes."),
+        typer.Option(
+            help="cosine; whitened: fitted to the labels, better for fine classes; evened: the "
+            "same on the square roots of trunk features, as `rac train` does."
+        ),
     ] = MetricName.cosine,
     space: Annotated[
         Space,

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from rac.branches.base import CosineHead, class_means
-from rac.branches.metric import EvenedMetric
 from rac.classifier import (
     ClassifierConfig,
     EmptyMemoryWarning,
@@ -19,7 +18,7 @@ from rac.classifier import (
 )
 from rac.errors import InputError
 from rac.tables import Item
-from retrieval_index import EncoderMismatch, Memory, make_rows
+from retrieval_index import EncoderMismatch, EvenedMetric, Memory, make_rows
 
 CLASSES = ("apple", "pear", "plum")
 COUNTS = (12, 6, 2)

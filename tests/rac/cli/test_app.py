@@ -123,7 +123,7 @@ def test_encoders_and_doctor_print_json(
     monkeypatch.setenv("RAC_CACHE_HOME", str(tmp_path))
     assert run("encoders", "--json") == 0
     listed = json.loads(capsys.readouterr().out)
-    assert [entry["name"] for entry in listed][0] == "mini"
+    assert listed[0]["name"] == "mini"
     assert run("doctor", "--json") == 0
     findings = json.loads(capsys.readouterr().out)
     assert {finding["topic"] for finding in findings} >= {"Python", "torch", "cache"}

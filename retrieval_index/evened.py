@@ -1,4 +1,4 @@
-"""The metric of the classifier's memory: evened features, whitened with a strong shrinkage."""
+"""The metric of a classifier's memory: evened features, whitened with a strong shrinkage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval_index.errors import CorruptMemory, MemoryFault
-from retrieval_index.metric import METRICS, Array, DoubleArray, Metric
+from retrieval_index.metric import Array, DoubleArray, Metric
 from retrieval_index.within_class import within_class_residuals
 
 #: Smallest share of the covariance that is put on the identity.
@@ -120,9 +120,6 @@ class EvenedMetric(Metric):
 
 
 # Memories name their metric in the manifest; this is where they look the name up.
-METRICS[EvenedMetric.name] = EvenedMetric
-
-
 def _powered(values: npt.NDArray[Any], power: float) -> npt.NDArray[Any]:
     if power == 1.0:
         return values
