@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from rac.embedding import EmbeddedBatch, embed_table
 from rac.embedding_cache import EmbeddingCache
 from rac.encoders import Encoder
+from rac.images import ImageLimits
 from rac.tables import Table
 from retrieval_index.files import replace_file
 
@@ -39,6 +40,7 @@ def write_embeddings(
     *,
     cache: EmbeddingCache | None = None,
     max_bad: float | None = None,
+    limits: ImageLimits | None = None,
     batch_size: int = 64,
     progress: bool = True,
 ) -> EmbeddingSummary:
@@ -57,7 +59,13 @@ def write_embeddings(
     rows = bad = 0
     with replace_file(target) as draft, pq.ParquetWriter(draft, schema) as writer:
         for batch in embed_table(
-            table, encoder, batch_size=batch_size, max_bad=max_bad, cache=cache, progress=progress
+            table,
+            encoder,
+            batch_size=batch_size,
+            max_bad=max_bad,
+            cache=cache,
+            limits=limits,
+            progress=progress,
         ):
             writer.write_batch(_record_batch(batch, schema))
             rows += len(batch.items)

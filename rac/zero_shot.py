@@ -16,6 +16,7 @@ from rac.embedding_cache import EmbeddingCache
 from rac.encoders import Encoder
 from rac.encoders.base import DEFAULT_TEMPLATES, FloatArray
 from rac.errors import InputError
+from rac.images import ImageLimits
 from rac.tables import Table
 
 
@@ -89,6 +90,7 @@ def classify_zero_shot(
     centre: bool = True,
     max_bad: float | None = None,
     cache: EmbeddingCache | None = None,
+    limits: ImageLimits | None = None,
     progress: bool = True,
 ) -> ZeroShot:
     """Score every labelled row of a table against the names of all the table's classes.
@@ -101,6 +103,7 @@ def classify_zero_shot(
             labels play no part in it.
         max_bad: end the job when more than this share of the images is bad.
         cache: of embeddings.
+        limits: bounds on images; the defaults of :class:`rac.images.ImageLimits` if None.
         progress: whether a progress bar is shown.
 
     Raises:
@@ -116,7 +119,9 @@ def classify_zero_shot(
     labels: list[str] = []
     embeddings: list[FloatArray] = []
     left_out = bad = 0
-    for batch in embed_table(table, encoder, max_bad=max_bad, cache=cache, progress=progress):
+    for batch in embed_table(
+        table, encoder, max_bad=max_bad, cache=cache, limits=limits, progress=progress
+    ):
         labelled = np.array([bool(item.label) for item in batch.items], np.bool_)
         used = labelled & batch.ok
         left_out += int((~labelled).sum())

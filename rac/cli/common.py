@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rac.images import ImageLimits
 
 ImageOption = Annotated[
     str | None, typer.Option("--image", help="Column with the images.", metavar="COLUMN")
@@ -40,7 +43,29 @@ MaxBadOption = Annotated[
         help="End the job when more than this share of the images is bad; never by default.",
     ),
 ]
+ImageRootOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--image-root",
+        help="Folder that image paths may point into besides the table's own; repeatable.",
+        metavar="DIR",
+    ),
+]
+PrivateHostsOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-private-hosts",
+        help="Fetch images from addresses of private networks and of this machine too.",
+    ),
+]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
+
+
+def image_limits(roots: list[Path] | None, allow_private_hosts: bool) -> ImageLimits:
+    """Turn the two options into bounds on where images may come from."""
+    from rac.images import ImageLimits
+
+    return ImageLimits(roots=tuple(roots or ()), allow_private_hosts=allow_private_hosts)
 
 
 def print_json(result: Any) -> None:

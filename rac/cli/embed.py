@@ -10,9 +10,12 @@ from rac.cli.common import (
     EncoderOption,
     IdOption,
     ImageOption,
+    ImageRootOption,
     JsonOption,
     MaxBadOption,
     OutOption,
+    PrivateHostsOption,
+    image_limits,
     print_json,
 )
 
@@ -24,6 +27,8 @@ def embed(
     image: ImageOption = None,
     id: IdOption = None,
     max_bad: MaxBadOption = None,
+    image_root: ImageRootOption = None,
+    allow_private_hosts: PrivateHostsOption = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 64,
     json: JsonOption = False,
 ) -> None:
@@ -44,7 +49,13 @@ def embed(
     network = load_encoder(encoder)
     with EmbeddingCache(network) as cache:
         summary = write_embeddings(
-            opened, network, out, cache=cache, max_bad=max_bad, batch_size=batch_size
+            opened,
+            network,
+            out,
+            cache=cache,
+            max_bad=max_bad,
+            limits=image_limits(image_root, allow_private_hosts),
+            batch_size=batch_size,
         )
     if json:
         print_json(summary.model_dump())

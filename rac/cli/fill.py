@@ -11,9 +11,12 @@ from rac.cli.common import (
     EncoderOption,
     IdOption,
     ImageOption,
+    ImageRootOption,
     JsonOption,
     MaxBadOption,
     OutOption,
+    PrivateHostsOption,
+    image_limits,
     print_json,
 )
 
@@ -29,6 +32,8 @@ def fill(
     image: ImageOption = None,
     id: IdOption = None,
     max_bad: MaxBadOption = None,
+    image_root: ImageRootOption = None,
+    allow_private_hosts: PrivateHostsOption = False,
     target: Annotated[
         float | None,
         typer.Option(help="Target precision for every attribute, in place of the schema's."),
@@ -91,6 +96,7 @@ def fill(
             limit=limit,
             dry_run=dry_run,
             cache=cache,
+            image_limits=image_limits(image_root, allow_private_hosts),
         )
     if json:
         print_json(summary.as_json())

@@ -12,11 +12,14 @@ from rac.cli.common import (
     EncoderOption,
     IdOption,
     ImageOption,
+    ImageRootOption,
     JsonOption,
     LabelOption,
     MaxBadOption,
     OutOption,
+    PrivateHostsOption,
     TextOption,
+    image_limits,
     print_json,
 )
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rac.encoders import Encoder
+    from rac.images import ImageLimits
     from rac.tables import Table
     from retrieval_index import Manifest, Memory
 
@@ -78,6 +82,8 @@ def build(
     text: TextOption = None,
     id: IdOption = None,
     max_bad: MaxBadOption = None,
+    image_root: ImageRootOption = None,
+    allow_private_hosts: PrivateHostsOption = False,
     json: JsonOption = False,
 ) -> None:
     r"""Embed the images of a table and store them as a memory in DIR.
@@ -94,7 +100,8 @@ def build(
 
     opened = open_table(table, image=image, label=label, text=text, id=id)
     network = load_encoder(encoder)
-    vectors, rows, bad = _embed(opened, network, space, max_bad)
+    limits = image_limits(image_root, allow_private_hosts)
+    vectors, rows, bad = _embed(opened, network, space, max_bad, limits)
     memory = Memory.create(
         out,
         vectors,
@@ -117,6 +124,8 @@ def add(
     text: TextOption = None,
     id: IdOption = None,
     max_bad: MaxBadOption = None,
+    image_root: ImageRootOption = None,
+    allow_private_hosts: PrivateHostsOption = False,
     json: JsonOption = False,
 ) -> None:
     r"""Embed the images of a table and add them to a memory, all at once or not at all.
@@ -131,7 +140,8 @@ def add(
     memory = Memory.open(folder)
     opened = open_table(table, image=image, label=label, text=text, id=id)
     network = _encoder_for(memory, encoder)
-    vectors, rows, bad = _embed(opened, network, Space(memory.manifest.space), max_bad)
+    limits = image_limits(image_root, allow_private_hosts)
+    vectors, rows, bad = _embed(opened, network, Space(memory.manifest.space), max_bad, limits)
     _tell_written(memory.add(vectors, rows), len(rows), bad, json)
 
 
@@ -234,7 +244,7 @@ def _encoder_for(memory: Memory, name: str | None) -> Encoder:
 
 
 def _embed(
-    table: Table, encoder: Encoder, space: Space, max_bad: float | None
+    table: Table, encoder: Encoder, space: Space, max_bad: float | None, limits: ImageLimits
 ) -> tuple[npt.NDArray[np.float32], pa.Table, int]:
     """Give (N, D) vectors and N rows of the images that could be read, and how many could not."""
     import numpy as np
@@ -250,7 +260,7 @@ def _embed(
     bad = 0
     reason = None
     with EmbeddingCache(encoder) as cache:
-        for batch in embed_table(table, encoder, cache=cache, max_bad=max_bad):
+        for batch in embed_table(table, encoder, cache=cache, max_bad=max_bad, limits=limits):
             features = batch.trunk if space is Space.trunk else batch.embedding
             parts.append(features[batch.ok])
             for item, ok, digest, why in zip(

@@ -10,10 +10,13 @@ import typer
 from rac.cli.common import (
     IdOption,
     ImageOption,
+    ImageRootOption,
     JsonOption,
     LabelOption,
     MaxBadOption,
+    PrivateHostsOption,
     TextOption,
+    image_limits,
     print_json,
 )
 
@@ -32,6 +35,8 @@ def predict(
     text: TextOption = None,
     id: IdOption = None,
     max_bad: MaxBadOption = None,
+    image_root: ImageRootOption = None,
+    allow_private_hosts: PrivateHostsOption = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 64,
     json: JsonOption = False,
 ) -> None:
@@ -60,6 +65,7 @@ def predict(
             batch_size=batch_size,
             max_bad=max_bad,
             cache=cache,
+            limits=image_limits(image_root, allow_private_hosts),
         )
     file, quarantine = write_table_predictions(found, out)
     branches = found.predictions.metadata["branches"]

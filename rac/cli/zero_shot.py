@@ -11,9 +11,12 @@ from rac.cli.common import (
     EncoderOption,
     IdOption,
     ImageOption,
+    ImageRootOption,
     JsonOption,
     LabelOption,
     MaxBadOption,
+    PrivateHostsOption,
+    image_limits,
     print_json,
 )
 
@@ -35,6 +38,8 @@ def zero_shot(
         Path | None, typer.Option("--out", "-o", help="Predictions (.parquet) for `rac report`.")
     ] = None,
     max_bad: MaxBadOption = None,
+    image_root: ImageRootOption = None,
+    allow_private_hosts: PrivateHostsOption = False,
     json: JsonOption = False,
 ) -> None:
     r"""Classify the images of a table by the names of its classes, and say how often that is right.
@@ -61,6 +66,7 @@ def zero_shot(
             centre=centre,
             max_bad=max_bad,
             cache=cache,
+            limits=image_limits(image_root, allow_private_hosts),
         )
     if out is not None:
         predictions = Predictions(
