@@ -97,8 +97,8 @@ class Memory:
             rows: N rows in the same order; see ``rows.COLUMNS``. Only ``id`` is required.
             encoder: identity of the encoder that made the vectors.
             space: which of its outputs they are, for instance ``embedding`` or ``trunk``.
-            metric: ``cosine``, ``whitened`` or ``evened`` (fitted here, from vectors and labels), or a metric
-                that is fitted already.
+            metric: ``cosine``, ``whitened`` or ``evened`` (fitted here, from vectors and labels),
+                or a metric that is fitted already.
             encoder_name: what the encoder is called on the command line; for messages only.
 
         Raises:
