@@ -17,7 +17,12 @@ from training.fit import best_checkpoint, early_stopping, finish, restore_best
 from training.module import CosineHeads
 
 CONFIGS = Path(__file__).parent / "configs"
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
+EXAMPLES = {
+    "fit": "rac train fit --config grocery-store-lt --trainer.default_root_dir runs/lt",
+    "validate": "rac train validate --config grocery-store-lt",
+    "test": "rac train test --config grocery-store-lt",
+    "predict": "rac train predict --config grocery-store-lt",
+}
 PREDICTIONS = "predictions.parquet"
 
 
@@ -105,6 +110,10 @@ def run(arguments: ArgsType = None) -> TrainingCLI:
         TableData,
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
+        parser_kwargs={
+            "prog": "rac train",
+            **{name: {"epilog": f"Example: {example}"} for name, example in EXAMPLES.items()},
+        },
         trainer_defaults={
             "accelerator": "cpu",
             "devices": 1,

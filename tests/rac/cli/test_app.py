@@ -53,9 +53,6 @@ def test_the_fixed_commands_are_there() -> None:
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_every_command_has_help_with_an_example(words: tuple[str, ...]) -> None:
-    if words[0] == "train":
-        # Lightning's own command line answers behind this word; see tests/training.
-        words = ("train",)
     result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     assert "Example" in result.output
