@@ -1,0 +1,1 @@
+"""The recipe of ``mini``, the embedded encoder: ``python -m training.mini --help``."""

@@ -1,0 +1,228 @@
+"""Teaches a small CLIP text tower where texts lie in the joint space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from training.mini.colours import COLOUR_SYNONYMS, COLOURS, PATTERN_SYNONYMS, PATTERNS
+from training.mini.space import EMBED_DIM, MEANING_DIM, JointSpace, one_of
+from training.mini.trunk import Floats
+from training.mini.vocabulary import GARMENTS, dressed, split_looks
+
+CONTEXT = 32
+WIDTH = 256
+LAYERS = 3
+HEADS = 4
+NO_THING = ("thing", "object", "item", "product", "one", "something", "colour", "color", "tone", "")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Texts and where they belong: ``(N,)`` strings, ``(N, 512)`` unit vectors."""
+
+    texts: list[str]
+    targets: Floats
+
+
+class Curriculum:
+    """Draws lessons: each epoch dresses the same contents anew.
+
+    Args:
+        contents: ``N`` texts.
+        meaning: ``(N, 240)`` where they belong.
+        space: The joint space.
+        repeat: ``(N,)`` how often each is drawn in an epoch, on average.
+    """
+
+    def __init__(
+        self, contents: Sequence[str], meaning: Floats, space: JointSpace, repeat: Floats
+    ) -> None:
+        self._contents = list(contents)
+        self._meaning = meaning
+        self._space = space
+        self._repeat = repeat
+        self._things = [i for i, text in enumerate(contents) if len(text.split()) <= 2]
+        self._garments = [i for i, text in enumerate(contents) if text in set(GARMENTS)]
+
+    def epoch(self, rng: np.random.Generator) -> Lesson:
+        """Draw one epoch's lesson."""
+        counts = np.floor(self._repeat + rng.random(len(self._contents))).astype(int)
+        plain = np.repeat(np.arange(len(self._contents)), counts)
+        coloured = rng.integers(len(self._things), size=len(plain) // 8)
+        texts: list[str] = []
+        colour = np.zeros((len(plain) + 2 * len(coloured), len(COLOURS)), dtype=np.float32)
+        pattern = np.zeros((len(colour), len(PATTERNS)), dtype=np.float32)
+        meaning = np.zeros((len(colour), MEANING_DIM), dtype=np.float32)
+        for row, place in enumerate(plain):
+            index = int(place)
+            text = self._contents[index]
+            _, named, patterned = split_looks(text)
+            for word in named:
+                colour[row] += 0.6 * one_of(len(COLOURS), COLOURS.index(word)) / len(named)
+            for word in patterned:
+                pattern[row] += 0.6 * one_of(len(PATTERNS), PATTERNS.index(word)) / len(patterned)
+            meaning[row] = self._meaning[index]
+            texts.append(dressed(text, rng))
+        for row, draw in enumerate(np.concatenate([coloured, coloured]), start=len(plain)):
+            index = (
+                int(self._things[draw]) if rng.random() < 0.6 else int(rng.choice(self._garments))
+            )
+            thing = self._contents[index]
+            if rng.random() < 0.15:
+                thing = NO_THING[int(rng.integers(len(NO_THING)))]
+            else:
+                meaning[row] = self._meaning[index]
+            looks = []
+            chosen = rng.random()
+            if chosen < 0.75:
+                key = COLOURS[int(rng.integers(len(COLOURS)))]
+                words = COLOUR_SYNONYMS[key]
+                word = words[0] if rng.random() < 0.5 else words[int(rng.integers(len(words)))]
+                looks.append(word + ("-coloured" if rng.random() < 0.05 else ""))
+                colour[row] = one_of(len(COLOURS), COLOURS.index(key))
+            if chosen > 0.6:
+                key = PATTERNS[int(rng.integers(len(PATTERNS)))]
+                words = PATTERN_SYNONYMS[key]
+                looks.append(words[int(rng.integers(len(words)))])
+                pattern[row] = one_of(len(PATTERNS), PATTERNS.index(key))
+            described = " ".join([*looks, thing]).strip()
+            if thing and rng.random() < 0.15:
+                described = f"{thing} in {' '.join(looks)}"
+            texts.append(dressed(described, rng))
+        return Lesson(texts, self._space.embed(meaning, colour, pattern))
+
+
+def text_config() -> dict[str, Any]:
+    """The text part of the open_clip model config."""
+    return {
+        "context_length": CONTEXT,
+        "vocab_size": 49408,
+        "width": WIDTH,
+        "heads": HEADS,
+        "layers": LAYERS,
+    }
+
+
+def build_tower() -> torch.nn.Module:
+    """Make an untrained open_clip text tower."""
+    from open_clip.transformer import TextTransformer
+
+    tower: torch.nn.Module = TextTransformer(
+        context_length=CONTEXT,
+        vocab_size=49408,
+        width=WIDTH,
+        heads=HEADS,
+        layers=LAYERS,
+        output_dim=EMBED_DIM,
+    )
+    return tower
+
+
+def tokenizer() -> Any:
+    """The tokenizer of the tower: open_clip's default byte-pair encoding."""
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer(context_length=CONTEXT)
+
+
+def token_words(coder: Any) -> list[str]:
+    """What each of the 49,408 tokens spells, without end-of-word marks."""
+    spelled = []
+    for index in range(len(coder.encoder)):
+        letters = coder.decoder[index].replace("</w>", "")
+        raw = bytearray(coder.byte_decoder.get(letter, 32) for letter in letters)
+        spelled.append(raw.decode("utf-8", errors="ignore").strip() or "of")
+    return spelled
+
+
+def start_from_words(tower: Any, meaning: Floats) -> None:
+    """Set the token embeddings to what the tokens mean by themselves, ``(49408, 240)``."""
+    with torch.no_grad():
+        known = torch.from_numpy(meaning)
+        tower.token_embedding.weight.normal_(std=0.01)
+        tower.token_embedding.weight[:, :MEANING_DIM] += known * 0.8
+        tower.text_projection.zero_()
+        tower.text_projection[:, :WIDTH] = torch.eye(WIDTH) * 0.5
+        tower.text_projection += torch.randn_like(tower.text_projection) * 0.005
+
+
+def embed_texts(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """Unit embeddings ``(N, 512)`` of tokens ``(N, L)``, ``L`` at most 32.
+
+    The tower reads causally, so padding after the end of a text changes nothing, and texts that are
+    short may be cut to their length.
+    """
+    length = tokens.shape[1]
+    hidden = tower.token_embedding(tokens) + tower.positional_embedding[:length]
+    hidden = tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])
+    hidden = tower.ln_final(hidden)
+    ends = hidden[torch.arange(len(tokens)), tokens.argmax(-1)]
+    return functional.normalize((ends @ tower.text_projection).float(), dim=-1)
+
+
+def train_tower(
+    tower: Any,
+    curriculum: Curriculum,
+    epochs: int,
+    seed: int,
+    batch: int = 512,
+    rate: float = 1.5e-3,
+) -> None:
+    """Fit the tower: cosine to the target, and telling the texts of a batch apart.
+
+    Args:
+        tower: Trained in place.
+        curriculum: Source of the texts.
+        epochs: Passes over it.
+        seed: Of the draws.
+        batch: Texts in a step; all of about the same length.
+        rate: Peak learning rate.
+    """
+    from rich.progress import Progress
+
+    rng = np.random.default_rng(seed)
+    coder = tokenizer()
+    weights = [p for p in tower.parameters() if p.ndim > 1]
+    others = [p for p in tower.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": weights, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}],
+        lr=rate,
+        betas=(0.9, 0.98),
+        foreach=True,
+    )
+    with Progress() as progress:
+        task = progress.add_task("text tower", total=epochs)
+        for epoch in range(epochs):
+            lesson = curriculum.epoch(rng)
+            tokens = coder(lesson.texts)
+            lengths = tokens.argmax(-1) + 1
+            noisy = lengths.numpy() + rng.random(len(lengths)) * 2
+            order = np.argsort(noisy)
+            starts = rng.permutation(np.arange(0, len(order) - batch + 1, batch))
+            targets = torch.from_numpy(lesson.targets)
+            total = 0.0
+            for step, start in enumerate(starts):
+                done = (epoch + step / len(starts)) / epochs
+                for group in optimiser.param_groups:
+                    group["lr"] = rate * min(1.0, done * 40) * (0.02 + 0.98 * (1 - done))
+                chosen = torch.from_numpy(order[start : start + batch])
+                words = tokens[chosen, : int(lengths[chosen].max())]
+                with torch.autocast("cpu", torch.bfloat16):
+                    found = embed_texts(tower, words)
+                wanted = targets[chosen]
+                cosine = (found * wanted).sum(-1)
+                near = functional.log_softmax(found @ wanted.T * 20, dim=-1)
+                ought = functional.softmax(wanted @ wanted.T * 20, dim=-1)
+                loss = (1 - cosine).mean() + 0.1 * (-(ought * near).sum(-1)).mean()
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                total += float(cosine.mean().detach())
+                progress.update(task, completed=done * epochs)
+            progress.console.print(f"epoch {epoch + 1}: mean cosine {total / len(starts):.4f}")
