@@ -32,8 +32,12 @@ def zero_shot(
         typer.Option(help="Prompt with {} where the class goes; repeat it for an ensemble."),
     ] = None,
     centre: Annotated[
-        bool, typer.Option(help="Take off what every image of the table shares.")
-    ] = True,
+        bool,
+        typer.Option(
+            help="Take off what all images of the table share: helps where its classes are about "
+            "equally frequent, and harms where a few are most of it."
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Predictions (.parquet) for `rac report`.")
     ] = None,

@@ -32,9 +32,9 @@ RECOMMENDED = (
     Recommendation(
         "mini",
         "a first try, tests, machines without network; not for a real catalogue's zero-shot fills",
-        20,
+        21,
         0,
-        "Apache-2.0",
+        "CC-BY-SA-4.0",
     ),
     Recommendation(
         "ViT-B-32/laion2b_s34b_b79k",

@@ -93,7 +93,7 @@ class FeatureExtractor:
         self._compiled = None
         torch.set_num_threads(threads)
         try:
-            import openvino  # type: ignore[import-untyped]
+            import openvino
         except ImportError:
             return
         example = torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE)
