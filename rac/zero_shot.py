@@ -87,7 +87,7 @@ def classify_zero_shot(
     encoder: Encoder,
     *,
     templates: Sequence[str] = DEFAULT_TEMPLATES,
-    centre: bool = True,
+    centre: bool = False,
     max_bad: float | None = None,
     cache: EmbeddingCache | None = None,
     limits: ImageLimits | None = None,

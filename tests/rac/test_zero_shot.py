@@ -33,9 +33,7 @@ def test_colours_are_found_by_their_names(tmp_path: Path) -> None:
     labels = ["red", "blue", "green", "", "blue"]
     lines = [f"{n},{label}" for n, label in zip([*names, "bad.png"], labels, strict=True)]
     (tmp_path / "items.csv").write_text("\n".join(["image,label", *lines]) + "\n")
-    found = classify_zero_shot(
-        open_table(tmp_path / "items.csv"), ToyEncoder(), centre=False, progress=False
-    )
+    found = classify_zero_shot(open_table(tmp_path / "items.csv"), ToyEncoder(), progress=False)
     assert found.classes == ["blue", "green", "red"]
     assert found.labels == ["red", "blue", "green"]
     assert found.predicted.tolist() == found.truth.tolist() == [2, 0, 1]
