@@ -132,7 +132,7 @@ def test_zero_shot_on_a_sample_has_not_got_worse() -> None:
     assert found["fine"] >= GROCERY_FLOOR["fine"]
 
 
-GROCERY_FLOOR = {"coarse": 0.15, "fine": 0.09}
+GROCERY_FLOOR = {"coarse": 0.15, "fine": 0.055}
 
 
 @needs_weights
@@ -145,4 +145,4 @@ def test_clothing_on_a_sample_has_not_got_worse() -> None:
     assert found["top1"] >= FASHION_FLOOR
 
 
-FASHION_FLOOR = 0.2
+FASHION_FLOOR = 0.3

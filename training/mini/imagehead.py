@@ -108,13 +108,13 @@ class PseudoImages:
 class HeadPlan:
     """How the head is trained; chosen on held-out concepts, never on an evaluation set."""
 
-    steps: int = 3000
+    steps: int = 1500
     batch: int = 256
     rate: float = 1e-3
-    first_rate: float = 0.1
-    names: float = 1.0
+    first_rate: float = 0.3
+    names: float = 0.4
     looks: float = 0.5
-    photos: float = 2.0
+    photos: float = 4.0
     temperature: float = 0.06
     softness: float = 0.1
     weight_decay: float = 1e-3
