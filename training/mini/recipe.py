@@ -24,6 +24,7 @@ from training.mini.separation import (
     evaluation_images,
     fingerprint,
     near_duplicates,
+    open_picture,
 )
 from training.mini.space import JointSpace
 from training.mini.teacher import Teacher
@@ -133,7 +134,7 @@ def drop_evaluation_images(bank: SceneBank, recipe: Recipe) -> SceneBank:
         theirs = Fingerprints(frozenset(), found["thumbnails"], found["features"])
     else:
         extractor = FeatureExtractor(recipe.threads)
-        theirs = fingerprint((Image.open(path).convert("RGBA") for path in paths), extractor)
+        theirs = fingerprint(map(open_picture, paths), extractor)
         np.savez(kept, thumbnails=theirs.thumbnails, features=theirs.features)
     plain = bank.view == VIEWS.index("plain")
     ours = Fingerprints(frozenset(), bank.thumbnail[plain], bank.features[plain])

@@ -9,6 +9,7 @@ kind of thing.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from rac.cards.pictures import png_of_svg
 from training.mini.scenebank import thumbnail_of
 from training.mini.trunk import Floats, Pixels
 
 EVALUATION_FOLDERS = (Path("/usr/share/tuxpaint/stamps"),)
 MAX_GREY_DIFFERENCE = 14.0
 MIN_COSINE = 0.93
+_SVG_SIDE = 384
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,16 @@ class Fingerprints:
 
 
 def evaluation_images(folders: Iterable[Path] = EVALUATION_FOLDERS) -> Iterator[Path]:
-    """Every raster image of the evaluation folders that are on this machine."""
+    """Every picture file of the evaluation folders that are on this machine, drawings included."""
     for folder in folders:
-        for suffix in ("*.png", "*.jpg", "*.jpeg", "*.webp"):
+        for suffix in ("*.png", "*.jpg", "*.jpeg", "*.webp", "*.svg"):
             yield from sorted(folder.rglob(suffix))
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open a raster image, or render a drawing; RGBA."""
+    data = png_of_svg(path, _SVG_SIDE) if path.suffix == ".svg" else path.read_bytes()
+    return Image.open(io.BytesIO(data)).convert("RGBA")
 
 
 def digest(path: Path) -> str:
