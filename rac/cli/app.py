@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from rac.cli import data, encoders, fill, index, predict, quickstart, report, train, zero_shot
+from rac.cli import (
+    bench,
+    data,
+    encoders,
+    fill,
+    index,
+    predict,
+    quickstart,
+    report,
+    train,
+    zero_shot,
+)
 from rac.cli import doctor as doctor_command
 from rac.cli import embed as embed_command
 from rac.errors import InputError, JobFailed
@@ -29,6 +40,7 @@ app.command("zero-shot")(zero_shot.zero_shot)
 app.command()(embed_command.embed)
 app.add_typer(index.app, name="index")
 app.add_typer(data.app, name="data")
+app.add_typer(bench.app, name="bench")
 app.command("encoders")(encoders.encoders)
 app.command()(doctor_command.doctor)
 

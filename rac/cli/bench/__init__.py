@@ -1,0 +1,10 @@
+"""``rac bench``: how fast this machine is at the product's work, beside the usual ways of doing it."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    help="Measure speed against the usual ways, both sides in one run; prints JSON.",
+    no_args_is_help=True,
+)
