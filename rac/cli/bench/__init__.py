@@ -1,4 +1,4 @@
-"""``rac bench``: how fast this machine is at the product's work, beside the usual ways of doing it."""
+"""``rac bench``: how fast this machine does the work, beside the usual ways of doing it."""
 
 from __future__ import annotations
 
