@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rac.cores import usable_cores
 from rac.home import cache_home
 
 _LOW_DISK_BYTES = 5 << 30
@@ -66,9 +67,8 @@ def _packages() -> list[Finding]:
 def _processor() -> Finding:
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     capability = torch.backends.cpu.get_cpu_capability()
-    return Finding("processor", "ok", f"{cores} cores, {capability}")
+    return Finding("processor", "ok", f"{usable_cores()} cores, {capability}")
 
 
 def _memory() -> Finding:

@@ -11,7 +11,7 @@ import numpy as np
 from eval.predictions import Predictions, write_predictions
 from rac.classifier import ClassifierOutput, RacClassifier, to_predictions
 from rac.embedding import embed_table
-from rac.embedding_cache import EmbeddingCache
+from rac.embedding.cache import EmbeddingCache
 from rac.encoders import Encoder
 from rac.errors import InputError
 from rac.images.limits import ImageLimits

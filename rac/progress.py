@@ -22,6 +22,11 @@ from rich.text import Text
 Advance = Callable[[int], None]
 
 
+def say(text: str) -> None:
+    """Tell in one line, on the error stream, what long work is about to do."""
+    Console(stderr=True, highlight=False).print(text, style="dim")
+
+
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed

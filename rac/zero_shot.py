@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rac.embedding import embed_table
-from rac.embedding_cache import EmbeddingCache
+from rac.embedding.cache import EmbeddingCache
 from rac.encoders import Encoder
 from rac.encoders.base import DEFAULT_TEMPLATES, FloatArray
 from rac.errors import InputError

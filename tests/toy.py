@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from rac.encoders.base import Encoder, FloatArray
+from rac.images import Pixels
 
 COLOURS = {
     "red": (220, 30, 30),
@@ -37,17 +38,18 @@ class ToyEncoder(Encoder):
         self.logit_scale = 20.0
         self.images_encoded = 0
 
-    def preprocess(self, image: Image.Image) -> FloatArray:
-        resized = image.resize((_SIZE, _SIZE), Image.Resampling.BILINEAR)
-        return np.asarray(resized, np.float32).transpose(2, 0, 1) / 255.0
+    def preprocess(self, pixels: Pixels) -> Pixels:
+        resized = Image.fromarray(pixels).resize((_SIZE, _SIZE), Image.Resampling.BILINEAR)
+        return np.asarray(resized).transpose(2, 0, 1)
 
-    def _forward_images(self, pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _forward_images(self, pixels: Pixels) -> tuple[FloatArray, FloatArray]:
         self.images_encoded += len(pixels)
+        values = pixels.astype(np.float32) / 255.0
         half = _SIZE // 2
-        quarters = [pixels[:, :, a : a + half, b : b + half] for a in (0, half) for b in (0, half)]
+        quarters = [values[:, :, a : a + half, b : b + half] for a in (0, half) for b in (0, half)]
         trunk = np.concatenate([quarter.mean(axis=(2, 3)) for quarter in quarters], axis=1)
         # A little off zero, so that a grey image has a direction too.
-        return pixels.mean(axis=(2, 3)) - _GREY[:, 0] + 1e-3, trunk
+        return values.mean(axis=(2, 3)) - _GREY[:, 0] + 1e-3, trunk
 
     def _forward_texts(self, texts: list[str]) -> FloatArray:
         rows = []

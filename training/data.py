@@ -258,13 +258,12 @@ class TableData(FeatureData):
             option = {"fit": "train", "validate": "val"}.get(stage, stage)
             if source is None:
                 raise InputError(f"no table to {stage} on; name one with --data.{option} TABLE")
-            from rac.embedding import collect_features
-            from rac.embedding_cache import EmbeddingCache
+            from rac.embedding import EmbeddingCache, collect_features, embed_table
             from rac.tables import open_table
 
             table = open_table(source, **self.columns)
             with EmbeddingCache(self.encoder) as cache:
-                self.features[stage] = collect_features(
+                batches = embed_table(
                     table,
                     self.encoder,
                     batch_size=self.embed_batch_size,
@@ -272,6 +271,7 @@ class TableData(FeatureData):
                     cache=cache,
                     description=f"embedding {option}",
                 )
+                self.features[stage] = collect_features(batches, self.encoder)
         return self.features[stage]
 
     def setup(self, stage: str) -> None:

@@ -33,7 +33,7 @@ from rac.attributes.store import ItemsDigest, StoredEmbeddings, reusable_store, 
 from rac.attributes.summary import AttributeSummary, summarise
 from rac.attributes.threshold import CONFIDENCE
 from rac.embedding import embed_table
-from rac.embedding_cache import EmbeddingCache
+from rac.embedding.cache import EmbeddingCache
 from rac.encoders.base import Encoder
 from rac.errors import InputError, JobFailed
 from rac.images import ImageLimits

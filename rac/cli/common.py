@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -56,6 +56,20 @@ PrivateHostsOption = Annotated[
     typer.Option(
         "--allow-private-hosts",
         help="Fetch images from addresses of private networks and of this machine too.",
+    ),
+]
+RuntimeOption = Annotated[
+    Literal["auto", "torch", "openvino"],
+    typer.Option(
+        "--runtime", help="What runs the encoder; auto: the fastest that keeps its results."
+    ),
+]
+PrecisionOption = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option(
+        "--precision",
+        help="What the encoder computes in. A lower one asked for by name is not checked against "
+        "float32 and counts as another encoder.",
     ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]

@@ -14,7 +14,9 @@ from rac.cli.common import (
     JsonOption,
     MaxBadOption,
     OutOption,
+    PrecisionOption,
     PrivateHostsOption,
+    RuntimeOption,
     image_limits,
     print_json,
 )
@@ -30,23 +32,34 @@ def embed(
     image_root: ImageRootOption = None,
     allow_private_hosts: PrivateHostsOption = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 64,
+    trunk: Annotated[
+        bool,
+        typer.Option("--trunk", help="Write the trunk features too, in a column of their own."),
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what an unfinished run has left in OUT.")
+    ] = False,
+    runtime: RuntimeOption = "auto",
+    precision: PrecisionOption = "auto",
     json: JsonOption = False,
 ) -> None:
     r"""Embed the images of a table into OUT/embeddings.parquet.
 
-    Columns: id, embedding, trunk, status (ok or bad), reason, content_hash.
+    Columns: id, embedding, status (ok or bad), reason, content_hash. OUT/manifest.json says what
+    was done and what the job waited for. A run that was killed goes on where it was when the same
+    command is given again.
 
     \b
     Example:
       rac embed products.csv --image photo -o runs/embeddings
     """
-    from rac.embedding_cache import EmbeddingCache
-    from rac.embedding_file import write_embeddings
+    from rac.embedding import EmbeddingCache
+    from rac.embedding.job import write_embeddings
     from rac.encoders import load_encoder
     from rac.tables import open_table
 
     opened = open_table(table, image=image, id=id)
-    network = load_encoder(encoder)
+    network = load_encoder(encoder, runtime=runtime, precision=precision)
     with EmbeddingCache(network) as cache:
         summary = write_embeddings(
             opened,
@@ -56,11 +69,16 @@ def embed(
             max_bad=max_bad,
             limits=image_limits(image_root, allow_private_hosts),
             batch_size=batch_size,
+            trunk=trunk,
+            restart=restart,
         )
     if json:
         print_json(summary.model_dump())
     else:
+        waited = ", ".join(f"{stage} {spent:.1f}" for stage, spent in summary.waited_s.items())
         typer.echo(
             f"{summary.rows - summary.bad_images:,} images embedded, {summary.bad_images:,} bad: "
-            f"{summary.file}"
+            f"{summary.file}\n"
+            f"{summary.images_per_s:,.0f} rows/s with {summary.runtime}; "
+            f"seconds waited for: {waited}"
         )

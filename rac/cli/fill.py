@@ -72,7 +72,7 @@ def fill(
     """
     from rac.attributes.fill import fill_table
     from rac.attributes.schema import load_schema
-    from rac.embedding_cache import EmbeddingCache
+    from rac.embedding.cache import EmbeddingCache
     from rac.encoders import load_encoder
     from rac.errors import InputError
     from rac.tables import open_table

@@ -162,18 +162,19 @@ def search(
     import numpy as np
 
     from rac.errors import InputError
-    from rac.images import BadImage, ImageLimits, decode_image, read_image_bytes
+    from rac.images import BadImage, ImageLimits, decode_pixels, read_image_bytes
     from retrieval_index import Memory
 
     # The person who types a path may read it, wherever it lies.
     limits = ImageLimits(allow_outside=True)
     memory = Memory.open(folder)
+    network = _encoder_for(memory, encoder)
     try:
-        picture = decode_image(read_image_bytes(image, Path.cwd(), limits), limits)
+        data = read_image_bytes(image, Path.cwd(), limits)
+        decoded = decode_pixels(data, limits, target=network.decode_target)
     except BadImage as fault:
         raise InputError(f"{image}: {fault}") from fault
-    network = _encoder_for(memory, encoder)
-    features = network.encode_images(np.stack([network.preprocess(picture)]))
+    features = network.encode_images(np.stack([network.preprocess(decoded)]))
     found = memory.search(getattr(features, Space(memory.manifest.space).value), k)
     neighbours = [
         {
@@ -250,7 +251,7 @@ def _embed(
     import numpy as np
 
     from rac.embedding import embed_table
-    from rac.embedding_cache import EmbeddingCache
+    from rac.embedding.cache import EmbeddingCache
     from rac.errors import InputError, JobFailed
     from retrieval_index import make_rows
 

@@ -47,7 +47,7 @@ def predict(
       rac predict new.csv --model runs/grocery-store-lt/model -o runs/new.parquet
     """
     from rac.classifier import RacClassifier
-    from rac.embedding_cache import EmbeddingCache
+    from rac.embedding.cache import EmbeddingCache
     from rac.encoders import load_encoder
     from rac.prediction import check_suffix, predict_table, write_table_predictions
     from rac.tables import open_table

@@ -54,7 +54,7 @@ def zero_shot(
     """
     from eval.metrics import accuracy, macro_accuracy, top_k_accuracy
     from eval.predictions import Predictions, write_predictions
-    from rac.embedding_cache import EmbeddingCache
+    from rac.embedding.cache import EmbeddingCache
     from rac.encoders import load_encoder
     from rac.encoders.base import DEFAULT_TEMPLATES
     from rac.tables import open_table

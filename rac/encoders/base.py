@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+
+from rac.images import Pixels
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -49,6 +50,8 @@ class Encoder(ABC):
 
     A new encoder sets the attributes and writes :meth:`preprocess`, :meth:`_forward_images` and
     :meth:`_forward_texts`; batching, normalisation, checks and prompt ensembles live here.
+    :meth:`preprocess` is called from several threads at once, :meth:`encode_images` from one at a
+    time.
 
     Attributes:
         name: what a user writes to get this encoder.
@@ -68,31 +71,42 @@ class Encoder(ABC):
     image_size: tuple[int, int]
     logit_scale: float
 
-    @abstractmethod
-    def preprocess(self, image: Image.Image) -> FloatArray:
-        """Turn an upright RGB image of any size into (3, H, W) float32 for the network."""
+    @property
+    def runtime(self) -> str:
+        """What runs the network, for the records of a job."""
+        return "its own"
 
     @abstractmethod
-    def _forward_images(self, pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def preprocess(self, pixels: Pixels) -> Pixels:
+        """Resize and crop an upright RGB image (h, w, 3) uint8 to (3, H, W) uint8."""
+
+    @abstractmethod
+    def _forward_images(self, pixels: Pixels) -> tuple[FloatArray, FloatArray]:
         """Give the unnormalised embeddings (N, D) and the trunk features (N, T) of (N, 3, H, W)."""
 
     @abstractmethod
     def _forward_texts(self, texts: list[str]) -> FloatArray:
         """Give the unnormalised embeddings (N, D) of at most a batch of texts."""
 
-    def encode_images(self, pixels: FloatArray) -> ImageFeatures:
+    @property
+    def decode_target(self) -> int:
+        """The shorter side in pixels that decoding must keep, so that resizing loses nothing."""
+        return 2 * max(self.image_size)
+
+    def encode_images(self, pixels: Pixels) -> ImageFeatures:
         """Encode preprocessed images in one forward pass.
 
         Args:
-            pixels: (N, 3, H, W) float32 from :meth:`preprocess`; N may be 0.
+            pixels: (N, 3, H, W) uint8 from :meth:`preprocess`; N may be 0.
 
         Raises:
-            ValueError: the shape is not this encoder's.
+            ValueError: the shape or the type is not what this encoder reads.
         """
         height, width = self.image_size
-        if pixels.ndim != 4 or pixels.shape[1:] != (3, height, width):
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (3, height, width):
             raise ValueError(
-                f"encoder '{self.name}' reads (N, 3, {height}, {width}), not {pixels.shape}"
+                f"encoder '{self.name}' reads (N, 3, {height}, {width}) of uint8, "
+                f"not {pixels.shape} of {pixels.dtype}"
             )
         if len(pixels) == 0:
             return ImageFeatures(

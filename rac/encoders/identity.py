@@ -14,7 +14,11 @@ from rac.images import DECODING_RULES
 _NORMALISATION = "l2"
 
 
-def encoder_identity(weights: Mapping[str, torch.Tensor], preprocessing: Mapping[str, Any]) -> str:
+def encoder_identity(
+    weights: Mapping[str, torch.Tensor],
+    preprocessing: Mapping[str, Any],
+    lowered_precision: str | None = None,
+) -> str:
     """Hash weights, preprocessing, normalisation and the version of the decoding rules.
 
     Neither the name an encoder was asked for by, nor the device or batch size it runs with, is
@@ -24,6 +28,8 @@ def encoder_identity(weights: Mapping[str, torch.Tensor], preprocessing: Mapping
         weights: the network's state by name.
         preprocessing: what is done to a decoded image (size, mean, interpolation, ...), as JSON
             can say it.
+        lowered_precision: what the network computes in, where that was not checked to give the
+            results of float32; None otherwise.
 
     Returns:
         32 hexadecimal digits.
@@ -34,6 +40,8 @@ def encoder_identity(weights: Mapping[str, torch.Tensor], preprocessing: Mapping
         "normalisation": _NORMALISATION,
         "decoding": DECODING_RULES,
     }
+    if lowered_precision is not None:
+        rules["precision"] = lowered_precision
     digest.update(json.dumps(rules, sort_keys=True, default=str).encode())
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()

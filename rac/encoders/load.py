@@ -14,31 +14,37 @@ HELP = (
 )
 
 
-def load_encoder(name: str = "mini", *, device: str = "auto") -> Encoder:
+def load_encoder(
+    name: str = "mini", *, device: str = "auto", runtime: str = "auto", precision: str = "auto"
+) -> Encoder:
     """Load an encoder by name.
 
     Args:
         name: ``mini``, ``MODEL/PRETRAINED`` of open_clip, ``hf-hub:ORG/NAME``, or a folder in
             open_clip's hub layout (``open_clip_config.json`` and weights).
         device: ``auto`` (CUDA, then MPS, then the CPU) or a torch device.
+        runtime: ``torch``, ``openvino`` or ``auto``: the fastest that keeps the results of torch
+            in float32.
+        precision: ``float32``, ``bfloat16``, ``float16`` or ``auto``. A lower one asked for by name
+            is taken unchecked and makes an encoder with an identity of its own.
 
     Raises:
         InputError: there is no such encoder, or its weights cannot be had; the message says which
             names there are.
     """
-    from rac.encoders.openclip import OpenClipEncoder
+    from rac.encoders.openclip import OpenClipEncoder, RunOptions
 
-    chosen = _device(device)
+    options = RunOptions(_device(device), runtime, precision)
     if name == "mini":
-        return OpenClipEncoder.from_folder(mini_folder(), name="mini", device=chosen)
+        return OpenClipEncoder.from_folder(mini_folder(), name="mini", options=options)
     if name.startswith("hf-hub:"):
-        return OpenClipEncoder.from_registry(name, None, name=name, device=chosen)
+        return OpenClipEncoder.from_registry(name, None, name=name, options=options)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return OpenClipEncoder.from_folder(folder, name=name, device=chosen)
+        return OpenClipEncoder.from_folder(folder, name=name, options=options)
     model, slash, pretrained = name.partition("/")
     if slash and model and pretrained and not name.startswith((".", "/", "~")):
-        return OpenClipEncoder.from_registry(model, pretrained, name=name, device=chosen)
+        return OpenClipEncoder.from_registry(model, pretrained, name=name, options=options)
     raise InputError(f"there is no encoder {name!r}; an encoder is {HELP}")
 
 

@@ -2,62 +2,85 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import open_clip
 import torch
-from open_clip.modified_resnet import ModifiedResNet
-from open_clip.timm_model import TimmModel
-from open_clip.transformer import VisionTransformer
-from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
 
 from rac.encoders.base import Encoder, FloatArray
 from rac.encoders.identity import encoder_identity
+from rac.encoders.preprocessing import byte_steps
+from rac.encoders.runtimes.base import Runtime
+from rac.encoders.runtimes.choose import choose_runtime
+from rac.encoders.towers import ImageTower
 from rac.errors import InputError
+from rac.images import Pixels
 
 _CONFIG = "open_clip_config.json"
-_Tower = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how the network runs.
+
+    Attributes:
+        device: torch device.
+        runtime: ``auto``, ``torch`` or ``openvino``.
+        precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``. A lower one asked for by
+            name is not checked against float32, so it becomes part of the encoder's identity.
+    """
+
+    device: str = "cpu"
+    runtime: str = "auto"
+    precision: str = "auto"
 
 
 class OpenClipEncoder(Encoder):
-    """An open_clip model on one torch device, in float32."""
+    """An open_clip model; texts run in torch and float32, images in the runtime chosen."""
 
     def __init__(
         self,
         model: nn.Module,
-        transform: Callable[[Image.Image], torch.Tensor],
+        transform: Any,
         tokenizer: Callable[[list[str]], torch.Tensor],
         *,
         name: str,
-        device: str,
-        preprocessing: dict[str, Any],
+        options: RunOptions,
     ) -> None:
-        """Take a model in evaluation mode, its own image transform and its tokenizer."""
+        """Take a model on the CPU, its own evaluation transform and its tokenizer."""
+        preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
+        lowered = options.precision if options.precision not in ("auto", "float32") else None
         self.name = name
-        self.identity = encoder_identity(model.state_dict(), preprocessing)
-        self._device = torch.device(device)
-        self._model = model.eval().requires_grad_(False).to(self._device)
-        self._transform = transform
+        self.identity = encoder_identity(model.state_dict(), preprocessing, lowered)
+        self._options = options
+        self._device = torch.device(options.device)
+        self._model = model.eval().requires_grad_(False)
+        self._preprocess = byte_steps(transform)
         self._tokenizer = tokenizer
         self._encode_text: Callable[[torch.Tensor], torch.Tensor] = model.encode_text  # type: ignore[assignment]
-        self._tower = two_outputs(self._model.get_submodule("visual"))
+        self._tower = ImageTower(
+            model.get_submodule("visual"), preprocessing["mean"], preprocessing["std"]
+        ).eval()
+        self._runtime: Runtime | None = None
+        self._choosing = threading.Lock()
         size = preprocessing["size"]
         self.image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         scale = getattr(model, "logit_scale", None)
         self.logit_scale = float(scale.exp()) if scale is not None else 100.0
         with torch.inference_mode():
-            blank = torch.zeros((1, 3, *self.image_size), device=self._device)
-            trunk, embedding = self._tower(blank)
+            trunk, embedding = self._tower(torch.zeros((1, 3, *self.image_size), dtype=torch.uint8))
         self.trunk_dim, self.embedding_dim = int(trunk.shape[1]), int(embedding.shape[1])
+        self._model.to(self._device)
 
     @classmethod
-    def from_folder(cls, folder: Path, *, name: str, device: str) -> OpenClipEncoder:
+    def from_folder(cls, folder: Path, *, name: str, options: RunOptions) -> OpenClipEncoder:
         """Load from a folder in open_clip's hub layout.
 
         Raises:
@@ -65,11 +88,11 @@ class OpenClipEncoder(Encoder):
         """
         if not (folder / _CONFIG).is_file():
             raise InputError(f"{folder} is no encoder: it has no {_CONFIG}")
-        return cls.from_registry(f"local-dir:{folder}", None, name=name, device=device)
+        return cls.from_registry(f"local-dir:{folder}", None, name=name, options=options)
 
     @classmethod
     def from_registry(
-        cls, model_name: str, pretrained: str | None, *, name: str, device: str
+        cls, model_name: str, pretrained: str | None, *, name: str, options: RunOptions
     ) -> OpenClipEncoder:
         """Load what open_clip's factory knows by this name.
 
@@ -87,86 +110,36 @@ class OpenClipEncoder(Encoder):
             tokenizer = open_clip.get_tokenizer(model_name)
         except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
             raise InputError(f"encoder {name!r} cannot be loaded: {error}") from error
-        preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
-        return cls(
-            model, transform, tokenizer, name=name, device=device, preprocessing=preprocessing
-        )
+        return cls(model, transform, tokenizer, name=name, options=options)
 
-    def preprocess(self, image: Image.Image) -> FloatArray:
-        """Apply the model's own evaluation transform; (3, H, W) float32."""
-        pixels: FloatArray = self._transform(image).numpy()
-        return pixels
+    @property
+    def runtime(self) -> str:
+        """What runs the network, once it has run."""
+        return "none yet" if self._runtime is None else str(self._runtime.choice)
 
-    def _forward_images(self, pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
-        with torch.inference_mode():
-            trunk, embedding = self._tower(torch.from_numpy(pixels).to(self._device))
-        return _to_numpy(embedding), _to_numpy(trunk)
+    def preprocess(self, pixels: Pixels) -> Pixels:
+        """Apply the model's own resizing and cropping; (3, H, W) uint8."""
+        return self._preprocess(pixels)
+
+    def _forward_images(self, pixels: Pixels) -> tuple[FloatArray, FloatArray]:
+        with self._choosing:
+            # Not before the first image: a job whose embeddings are all known needs no network.
+            if self._runtime is None:
+                self._runtime = choose_runtime(
+                    self._tower,
+                    self.identity,
+                    self.image_size,
+                    self._device,
+                    runtime=self._options.runtime,
+                    precision=self._options.precision,
+                )
+            trunk, embedding = self._runtime(pixels)
+        return embedding, trunk
 
     def _forward_texts(self, texts: list[str]) -> FloatArray:
         tokens = self._tokenizer(texts).to(self._device)
         with torch.inference_mode():
             return _to_numpy(self._encode_text(tokens))
-
-
-def two_outputs(visual: nn.Module) -> _Tower:
-    """Give a function from pixels (N, 3, H, W) to (trunk features (N, T), embeddings (N, D)).
-
-    Both come from one forward pass. Towers whose joint projection cannot be told apart give their
-    embedding as trunk features.
-    """
-    if isinstance(visual, TimmModel):
-        return lambda pixels: _timm_outputs(visual, pixels)
-    if isinstance(visual, VisionTransformer) and visual.proj is not None:
-        return lambda pixels: _transformer_outputs(visual, pixels)
-    if isinstance(visual, ModifiedResNet):
-        return lambda pixels: _resnet_outputs(visual, pixels)
-    return lambda pixels: _same_twice(visual, pixels)
-
-
-def _timm_outputs(visual: TimmModel, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    trunk = visual.trunk(pixels)
-    embedding = visual.head(trunk)
-    # An attention pool in the head leaves the trunk's output a map of positions.
-    pooled = trunk.mean(dim=tuple(range(2, trunk.ndim))) if trunk.ndim > 2 else trunk
-    return pooled, embedding
-
-
-def _transformer_outputs(
-    visual: VisionTransformer, pixels: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    projection = visual.proj
-    with _attribute(visual, "proj", None):
-        output = visual(pixels)
-    trunk = output[0] if isinstance(output, tuple) else output
-    return trunk, trunk @ projection
-
-
-def _resnet_outputs(
-    visual: ModifiedResNet, pixels: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    caught: list[torch.Tensor] = []
-    hook = visual.attnpool.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
-    try:
-        embedding = visual(pixels)
-    finally:
-        hook.remove()
-    return caught[0].mean(dim=(2, 3)), embedding
-
-
-def _same_twice(visual: nn.Module, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    output = visual(pixels)
-    embedding = output[0] if isinstance(output, tuple) else output
-    return embedding, embedding
-
-
-@contextlib.contextmanager
-def _attribute(owner: nn.Module, name: str, value: object) -> Iterator[None]:
-    kept = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, kept)
 
 
 def _check_registered(model_name: str, pretrained: str) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from rac.images.decode import DECODING_RULES, FORMATS, decode_image
+from rac.images.decode import DECODING_RULES, FORMATS, decode_image, decode_pixels
 from rac.images.faults import BadImage, Reason
+from rac.images.jpeg import Pixels
 from rac.images.limits import ImageLimits
-from rac.images.source import content_hash, read_image_bytes
+from rac.images.source import content_hash, is_address, read_image_bytes
 
 __all__ = [
     "DECODING_RULES",
     "FORMATS",
     "BadImage",
     "ImageLimits",
+    "Pixels",
     "Reason",
     "content_hash",
     "decode_image",
+    "decode_pixels",
+    "is_address",
     "read_image_bytes",
 ]

@@ -6,14 +6,16 @@ import io
 import math
 import re
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from rac.images.colour import to_rgb
 from rac.images.faults import BadImage, Reason
+from rac.images.jpeg import Pixels, decode_plain_jpeg
 from rac.images.limits import ImageLimits
 from rac.images.signatures import describe, ends_early, other_kind, raster_kind, webp_size
 
-DECODING_RULES = 1
+DECODING_RULES = 2
 """Version of these rules: raised whenever the same bytes would give other pixels. It is part of
 an encoder's identity."""
 
@@ -77,6 +79,24 @@ def decode_image(
         raise _unidentified(data, kind, error, limits) from error
     except Exception as error:  # decoders raise almost every kind there is
         raise _broken(data, kind, error) from error
+
+
+def decode_pixels(
+    data: bytes, limits: ImageLimits | None = None, *, target: int | None = None
+) -> Pixels:
+    """Decode one picture to an array; as :func:`decode_image`, and faster for plain JPEGs.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        BadImage: for anything that is wrong with this one picture; nothing else.
+    """
+    limits = limits or ImageLimits()
+    plain = None
+    if len(data) <= limits.max_bytes:
+        plain = decode_plain_jpeg(data, limits, target)
+    return np.asarray(decode_image(data, limits, target=target)) if plain is None else plain
 
 
 def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:

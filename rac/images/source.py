@@ -28,6 +28,15 @@ def content_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def is_address(cell: str) -> bool:
+    """Say whether an image cell is a URL, of whatever protocol, and no path.
+
+    >>> is_address("https://example.org/1.jpg"), is_address("photos/1.jpg")
+    (True, False)
+    """
+    return _PROTOCOL.match(cell.strip()) is not None
+
+
 def read_image_bytes(
     cell: str | bytes | None, base: str | Path | None, limits: ImageLimits | None = None
 ) -> bytes:
@@ -62,7 +71,7 @@ def read_image_bytes(
         reference = cell.strip()
         if not reference:
             raise BadImage(Reason.MISSING, "the image cell is empty")
-        if _PROTOCOL.match(reference):
+        if is_address(reference):
             return _read_url(reference, limits)
         return _read_file(_locate(cell, base, limits), cell, limits)
     except BadImage:

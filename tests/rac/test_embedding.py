@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from rac.embedding import collect_features, embed_table
-from rac.embedding_cache import EmbeddingCache
-from rac.embedding_file import write_embeddings
+from rac.embedding import EmbeddingCache, Features, collect_features, embed_table
+from rac.embedding.job import write_embeddings
 from rac.errors import JobFailed
 from rac.tables import Table, open_table
 from tests.toy import ToyEncoder, write_toy_images
@@ -37,8 +37,12 @@ def table(tmp_path: Path) -> Table:
     return open_table(folder / "items.csv")
 
 
+def embedded(table: Table, encoder: ToyEncoder, **options: Any) -> Features:
+    return collect_features(embed_table(table, encoder, progress=False, **options), encoder)
+
+
 def test_rows_come_in_order_and_each_bad_image_falls_alone(table: Table) -> None:
-    features = collect_features(table, ToyEncoder(), batch_size=4, progress=False)
+    features = embedded(table, ToyEncoder(), batch_size=4)
     assert [item.id for item in features.items] == [f"sku-{number}" for number in range(10)]
     assert np.flatnonzero(~features.ok).tolist() == [2, 5, 6]
     assert [features.reasons[row] is None for row in range(10)] == features.ok.tolist()
@@ -52,8 +56,8 @@ def test_rows_come_in_order_and_each_bad_image_falls_alone(table: Table) -> None
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_batch_size_changes_nothing(table: Table, batch_size: int) -> None:
-    whole = collect_features(table, ToyEncoder(), batch_size=10, progress=False)
-    other = collect_features(table, ToyEncoder(), batch_size=batch_size, progress=False)
+    whole = embedded(table, ToyEncoder(), batch_size=10)
+    other = embedded(table, ToyEncoder(), batch_size=batch_size)
     np.testing.assert_allclose(whole.embedding, other.embedding, atol=1e-6)
     np.testing.assert_allclose(whole.trunk, other.trunk, atol=1e-6)
     assert whole.reasons == other.reasons
@@ -62,9 +66,9 @@ def test_batch_size_changes_nothing(table: Table, batch_size: int) -> None:
 def test_a_second_run_encodes_nothing_again(table: Table, tmp_path: Path) -> None:
     encoder = ToyEncoder()
     with EmbeddingCache(encoder, tmp_path / "cache") as cache:
-        first = collect_features(table, encoder, cache=cache, progress=False)
+        first = embedded(table, encoder, cache=cache)
         assert encoder.images_encoded == 7
-        again = collect_features(table, encoder, cache=cache, progress=False)
+        again = embedded(table, encoder, cache=cache)
         assert encoder.images_encoded == 7
         assert len(cache) == 7
     np.testing.assert_array_equal(first.embedding, again.embedding)
@@ -75,12 +79,12 @@ def test_a_changed_encoder_is_a_miss(table: Table, tmp_path: Path) -> None:
     for identity in ("one", "two"):
         encoder = ToyEncoder(identity)
         with EmbeddingCache(encoder, tmp_path / "cache") as cache:
-            collect_features(table, encoder, cache=cache, progress=False)
+            embedded(table, encoder, cache=cache)
         assert encoder.images_encoded == 7
 
 
 def test_the_cache_grows_past_its_first_size(tmp_path: Path, monkeypatch: object) -> None:
-    import rac.embedding_cache as module
+    import rac.embedding.cache as module
 
     encoder = ToyEncoder()
     monkeypatch.setattr(module, "_FIRST_MAP_BYTES", 1 << 16)  # type: ignore[attr-defined]
@@ -102,21 +106,23 @@ def test_too_many_bad_images_end_the_job_and_say_so(table: Table) -> None:
 
 def test_the_embedding_file_has_every_row_and_its_encoder(table: Table, tmp_path: Path) -> None:
     encoder = ToyEncoder()
-    summary = write_embeddings(table, encoder, tmp_path / "out", batch_size=3, progress=False)
+    summary = write_embeddings(
+        table, encoder, tmp_path / "out", batch_size=3, trunk=True, progress=False
+    )
     assert (summary.rows, summary.bad_images) == (10, 3)
     written = pq.read_table(summary.file)
     assert written["id"].to_pylist() == [f"sku-{number}" for number in range(10)]
     assert written["status"].to_pylist().count("bad") == 3
     assert written["embedding"][2].as_py() is None
     assert written.schema.metadata[b"rac.embeddings"].count(b"toy0") == 1
-    features = collect_features(table, encoder, progress=False)
+    features = embedded(table, encoder)
     np.testing.assert_array_equal(written["trunk"][0].as_py(), features.trunk[0])
 
 
 def test_a_failed_embedding_job_leaves_no_file(table: Table, tmp_path: Path) -> None:
     with pytest.raises(JobFailed):
         write_embeddings(table, ToyEncoder(), tmp_path / "out", max_bad=0.0, progress=False)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out" / "embeddings.parquet").exists()
 
 
 def test_a_picture_in_every_mode_is_embedded(tmp_path: Path) -> None:
@@ -126,6 +132,6 @@ def test_a_picture_in_every_mode_is_embedded(tmp_path: Path) -> None:
         suffix = "tif" if mode == "CMYK" else "png"
         converted = image.convert("I").convert("I;16") if mode == "I;16" else image.convert(mode)
         converted.save(tmp_path / f"{mode.replace(';', '')}.{suffix}")
-    features = collect_features(open_table(f"imagefolder:{tmp_path}"), ToyEncoder(), progress=False)
+    features = embedded(open_table(f"imagefolder:{tmp_path}"), ToyEncoder())
     assert len(features.items) == len(modes)
     assert features.ok.all(), features.reasons

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from eval.predictions import read_predictions
 from rac.cli.app import app
-from rac.embedding import collect_features
+from rac.embedding import collect_features, embed_table
 from rac.tables import open_table
 from tests.toy import ToyEncoder, write_toy_images
 from training.fit import fit_classifier
@@ -29,7 +29,9 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             writer.writerow([f"item{row}", f"images/{name}", colour])
         writer.writerow(["bad", "images/broken.png", "red"])
         writer.writerow(["gone", "images/gone.png", ""])
-    features = collect_features(open_table(tmp_path / "items.csv"), ToyEncoder(), progress=False)
+    features = collect_features(
+        embed_table(open_table(tmp_path / "items.csv"), ToyEncoder(), progress=False), ToyEncoder()
+    )
     fit_classifier(
         features.trunk[:12],
         colours,

@@ -26,8 +26,7 @@ from rac.cli.quickstart.catalogue import (
     write_catalogue,
 )
 from rac.cli.quickstart.summary import ClassifierFigures, FillFigures, QuickstartSummary
-from rac.embedding import Features, collect_features
-from rac.embedding_cache import EmbeddingCache
+from rac.embedding import EmbeddingCache, Features, collect_features, embed_table
 from rac.encoders import Encoder, load_encoder
 from rac.tables import open_table
 from retrieval_index.files import replace_file
@@ -56,7 +55,8 @@ def run_quickstart(
     with clock.stage("embed"):
         encoder = load_encoder(encoder_name)
         with EmbeddingCache(encoder) as cache:
-            features = collect_features(open_table(catalogue.truth), encoder, cache=cache)
+            batches = embed_table(open_table(catalogue.truth), encoder, cache=cache)
+            features = collect_features(batches, encoder)
     with clock.stage("train"):
         predictions = _classify(chosen, catalogue, features, encoder, out, seed)
     with clock.stage("fill"), EmbeddingCache(encoder) as cache:

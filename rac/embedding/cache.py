@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -52,19 +53,24 @@ class EmbeddingCache:
 
     def get(self, content_hash: str) -> tuple[FloatArray, FloatArray] | None:
         """Give (embedding (D,), trunk (T,)) of an image, or None where it is not known."""
+        return self.get_many([content_hash]).get(content_hash)
+
+    def get_many(self, content_hashes: Iterable[str]) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """Give (embedding (D,), trunk (T,)) of those images that are known, read-only."""
+        wanted = dict.fromkeys(content_hashes)
         try:
-            with self._environment.begin(buffers=False) as transaction:
-                value = transaction.get(bytes.fromhex(content_hash))
+            with self._environment.begin() as transaction:
+                values = {one: transaction.get(bytes.fromhex(one)) for one in wanted}
         except lmdb.MapResizedError:
             # Another process has let the cache grow past the size that we opened it with.
             self._environment.set_mapsize(0)
-            return self.get(content_hash)
-        if value is None:
-            return None
-        numbers = np.frombuffer(value, np.float32)
-        if numbers.size != sum(self._sizes):
-            return None
-        return numbers[: self._sizes[0]], numbers[self._sizes[0] :]
+            return self.get_many(wanted)
+        found = {}
+        for one, value in values.items():
+            if value is not None and len(value) == 4 * sum(self._sizes):
+                numbers = np.frombuffer(value, np.float32)
+                found[one] = (numbers[: self._sizes[0]], numbers[self._sizes[0] :])
+        return found
 
     def put(self, entries: dict[str, tuple[FloatArray, FloatArray]]) -> None:
         """Keep (embedding (D,), trunk (T,)) by content hash, all in one transaction."""

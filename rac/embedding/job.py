@@ -1,0 +1,365 @@
+"""``rac embed`` as a job that can be killed: finished parts stay, the next run goes on behind them.
+
+While it runs, its folder holds ``unfinished/``: what the job is (``job.json``) and the rows done so
+far, in parts, each written whole. At the end the parts become ``embeddings.parquet``, and
+``manifest.json`` says what was done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rac.embedding.bad import BadTally
+from rac.embedding.batch import EmbeddedBatch
+from rac.embedding.cache import EmbeddingCache
+from rac.embedding.stages import Stage, Stages
+from rac.embedding.stream import Rows, embed_rows
+from rac.encoders import Encoder
+from rac.encoders.base import FloatArray
+from rac.errors import InputError
+from rac.images import ImageLimits
+from rac.progress import progress_bar
+from rac.tables import Table
+from retrieval_index.files import replace_file
+
+METADATA_KEY = b"rac.embeddings"
+"""Metadata of ``embeddings.parquet``: JSON with the encoder's name and identity."""
+
+_INPUTS_KEY = b"rac.inputs"
+_PART_ROWS = 4096
+_UNFINISHED = "unfinished"
+
+
+class EmbeddingJob(BaseModel):
+    """What an unfinished job is; another one may not go on with its parts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: str
+    image: str
+    id: str | None
+    encoder: str
+    encoder_identity: str
+    trunk: bool
+
+
+class EmbeddingSummary(BaseModel):
+    """What an embedding job did: ``manifest.json``.
+
+    ``seconds``, ``images_per_s`` and ``waited_s`` are those of the last run; ``resumed_rows`` were
+    done by runs before it. ``waited_s`` says what the job waited for, by stage.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    rows: int
+    bad_images: int
+    resumed_rows: int
+    encoder: str
+    encoder_identity: str
+    runtime: str
+    embedding_dim: int
+    trunk_dim: int | None
+    seconds: float
+    images_per_s: float
+    waited_s: dict[str, float]
+
+
+def write_embeddings(
+    table: Table,
+    encoder: Encoder,
+    out: Path,
+    *,
+    trunk: bool = False,
+    cache: EmbeddingCache | None = None,
+    max_bad: float | None = None,
+    limits: ImageLimits | None = None,
+    batch_size: int = 64,
+    restart: bool = False,
+    progress: bool = True,
+) -> EmbeddingSummary:
+    """Embed a table into ``out/embeddings.parquet``, written whole or not at all.
+
+    One row for each row of the table, in its order: ``id``, ``embedding`` (D float32), ``trunk``
+    (T float32, if asked for), ``status`` (``ok`` or ``bad``), ``reason``, ``content_hash``. The
+    vectors of a bad image are null. The schema's metadata names the encoder and its identity.
+
+    A run that was interrupted or killed is gone on with, if table, columns and encoder are still
+    the same: of the rows done before, ids and image cells are compared, no image is read.
+
+    Args:
+        table: what to embed.
+        encoder: what embeds.
+        out: the job's folder.
+        trunk: whether the trunk features are written too.
+        cache: where known embeddings are looked up and new ones kept.
+        max_bad: end when more than this share of the images is bad; None for never.
+        limits: of images.
+        batch_size: images in one forward pass.
+        restart: throw away what an unfinished run has left.
+        progress: whether a progress bar is shown.
+
+    Raises:
+        InputError: the folder holds an unfinished job that is another one, or the table has
+            changed meanwhile, or another process works in the folder.
+        JobFailed: too many bad images (see :func:`rac.embedding.embed_table`).
+    """
+    started = time.perf_counter()
+    job = EmbeddingJob(
+        table=table.source,
+        image=table.require("image"),
+        id=table.roles.id,
+        encoder=encoder.name,
+        encoder_identity=encoder.identity,
+        trunk=trunk,
+    )
+    stages = Stages()
+    with _alone_in(out):
+        parts = _Parts.open(out / _UNFINISHED, job, _schema(encoder, trunk), restart=restart)
+        resumed = parts.rows
+        tally = BadTally(max_bad, rows=parts.rows, bad=parts.bad)
+        rows = (Rows(cells, table.items(cells)) for cells in table.batches(batch_size))
+        with progress_bar("embedding", table.num_rows(), shown=progress) as advance:
+            advance(resumed)
+            for batch in embed_rows(
+                parts.after_done(rows, table.source),
+                table.base,
+                encoder,
+                cache=cache,
+                limits=limits,
+                stages=stages,
+            ):
+                tally.count(batch.reasons)
+                with stages.waiting(Stage.disk):
+                    parts.add(batch)
+                advance(len(batch.items))
+        with stages.waiting(Stage.disk):
+            parts.flush()
+            tally.close()
+            target = out / "embeddings.parquet"
+            parts.join(target)
+        seconds = time.perf_counter() - started
+        summary = EmbeddingSummary(
+            file=str(target),
+            rows=tally.rows,
+            bad_images=tally.bad,
+            resumed_rows=resumed,
+            encoder=encoder.name,
+            encoder_identity=encoder.identity,
+            runtime=encoder.runtime,
+            embedding_dim=encoder.embedding_dim,
+            trunk_dim=encoder.trunk_dim if trunk else None,
+            seconds=round(seconds, 3),
+            images_per_s=round((tally.rows - resumed) / seconds, 1),
+            waited_s={stage: round(waited, 3) for stage, waited in stages.seconds.items()},
+        )
+        with replace_file(out / "manifest.json") as draft:
+            draft.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        parts.remove()
+    return summary
+
+
+class _Parts:
+    """The finished rows of an unfinished job: files of whole parts, and what is gathered next."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self._folder = folder
+        self._schema = schema
+        self._files: list[Path] = []
+        self._inputs: list[tuple[int, str]] = []
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+        self._digest = hashlib.sha256()
+        self.rows = 0
+        self.bad = 0
+
+    @classmethod
+    def open(cls, folder: Path, job: EmbeddingJob, schema: pa.Schema, *, restart: bool) -> _Parts:
+        """Begin a job, or find the parts of the same job's last run."""
+        parts = cls(folder, schema)
+        described = folder / "job.json"
+        if restart:
+            shutil.rmtree(folder, ignore_errors=True)
+        if described.exists():
+            _same_job(described, job)
+            parts._find()
+        else:
+            with replace_file(described) as draft:
+                draft.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return parts
+
+    def _find(self) -> None:
+        for path in sorted(self._folder.glob("part-*.parquet")):
+            metadata = pq.read_metadata(path)
+            if path != self._path(self.rows):
+                break  # a part whose forerunner is gone
+            status = pq.read_table(path, columns=["status"])["status"].to_pylist()
+            self._files.append(path)
+            self._inputs.append((len(status), metadata.metadata[_INPUTS_KEY].decode()))
+            self.rows += len(status)
+            self.bad += status.count("bad")
+
+    def _path(self, first_row: int) -> Path:
+        return self._folder / f"part-{first_row:012d}.parquet"
+
+    def after_done(self, batches: Iterable[Rows], source: str) -> Iterator[Rows]:
+        """Give the rows that are still to be done; those done before must be as they were."""
+        inputs = iter(self._inputs)
+        done, row = self.rows, 0
+        part_rows, expected = next(inputs, (0, ""))
+        digest, in_part = hashlib.sha256(), 0
+        for batch in batches:
+            skipped = max(0, min(len(batch.items), done - row))
+            for item in batch.items[:skipped]:
+                _add_input(digest, item.id, item.image)
+                in_part += 1
+                if in_part == part_rows:
+                    if digest.hexdigest() != expected:
+                        raise _changed(source, self._folder)
+                    part_rows, expected = next(inputs, (0, ""))
+                    digest, in_part = hashlib.sha256(), 0
+            row += len(batch.items)
+            if skipped < len(batch.items):
+                yield Rows(batch.cells.slice(skipped), batch.items[skipped:])
+        if row < done:
+            raise _changed(source, self._folder)
+
+    def add(self, batch: EmbeddedBatch) -> None:
+        """Take a batch; write a part when there are rows enough."""
+        for item in batch.items:
+            _add_input(self._digest, item.id, item.image)
+        self._waiting.append(_record_batch(batch, self._schema))
+        self._waiting_rows += len(batch.items)
+        if self._waiting_rows >= _PART_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered as a part, whole."""
+        if not self._waiting_rows:
+            return
+        path = self._path(self.rows)
+        metadata = {**self._schema.metadata, _INPUTS_KEY: self._digest.hexdigest().encode()}
+        with (
+            replace_file(path) as draft,
+            _writer(draft, self._schema.with_metadata(metadata)) as writer,
+        ):
+            for waiting in self._waiting:
+                writer.write_batch(waiting)
+        self._files.append(path)
+        self.rows += self._waiting_rows
+        self._waiting, self._waiting_rows = [], 0
+        self._digest = hashlib.sha256()
+
+    def join(self, target: Path) -> None:
+        """Write all parts into one file."""
+        with replace_file(target) as draft, _writer(draft, self._schema) as writer:
+            for path in self._files:
+                with pq.ParquetFile(path) as part:
+                    for batch in part.iter_batches(_PART_ROWS):
+                        writer.write_batch(batch.replace_schema_metadata(self._schema.metadata))
+
+    def remove(self) -> None:
+        """Remove the parts, once the whole file is there."""
+        shutil.rmtree(self._folder)
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except Timeout as error:
+        raise InputError(
+            f"another process works in {out}; wait for it, or take another folder"
+        ) from error
+
+
+def _same_job(described: Path, job: EmbeddingJob) -> None:
+    advice = "finish it as it was begun, take another folder, or throw it away with --restart"
+    try:
+        before = EmbeddingJob.model_validate_json(described.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise InputError(f"{described} cannot be read ({error}); {advice}") from error
+    for name, was in before.model_dump().items():
+        now = getattr(job, name)
+        if was != now:
+            raise InputError(
+                f"{described.parent.parent} holds an unfinished job whose {name} is {was!r}, "
+                f"not {now!r}; {advice}"
+            )
+
+
+def _changed(source: str, folder: Path) -> InputError:
+    return InputError(
+        f"{source}: ids or image cells of rows that are done already have changed since the last "
+        f"run; begin again with --restart (what it did lies in {folder})"
+    )
+
+
+def _add_input(digest: hashlib._Hash, ident: str, image: str | bytes | None) -> None:
+    cell = image.encode() if isinstance(image, str) else image or b""
+    name = ident.encode()
+    digest.update(b"%d:%b%d:%b" % (len(name), name, len(cell), cell))
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    # Vectors neither repeat nor compress: trying to costs more than writing them.
+    return pq.ParquetWriter(
+        path,
+        schema,
+        use_dictionary=["status", "reason"],
+        compression=dict.fromkeys(["id", "status", "reason", "content_hash"], "zstd"),
+        write_statistics=["id"],
+    )
+
+
+def _schema(encoder: Encoder, trunk: bool) -> pa.Schema:
+    metadata = {"encoder": encoder.name, "encoder_identity": encoder.identity}
+    vectors = {"embedding": encoder.embedding_dim}
+    if trunk:
+        vectors["trunk"] = encoder.trunk_dim
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            *(pa.field(name, pa.list_(pa.float32(), dim)) for name, dim in vectors.items()),
+            pa.field("status", pa.string(), nullable=False),
+            pa.field("reason", pa.string()),
+            pa.field("content_hash", pa.string()),
+        ],
+        metadata={METADATA_KEY: json.dumps(metadata).encode()},
+    )
+
+
+def _record_batch(batch: EmbeddedBatch, schema: pa.Schema) -> pa.RecordBatch:
+    bad = pa.array(~batch.ok)
+    columns = {
+        "id": pa.array([item.id for item in batch.items], pa.string()),
+        "embedding": _vectors(batch.embedding, bad),
+        "status": pa.array(np.where(batch.ok, "ok", "bad"), pa.string()),
+        "reason": pa.array(batch.reasons, pa.string()),
+        "content_hash": pa.array(batch.hashes, pa.string()),
+    }
+    if "trunk" in schema.names:
+        columns["trunk"] = _vectors(batch.trunk, bad)
+    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _vectors(values: FloatArray, bad: pa.BooleanArray) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(
+        pa.array(values.reshape(-1)), values.shape[1], mask=bad
+    )
