@@ -127,8 +127,8 @@ class _Headlines:
         self.support = support
         self.settings = settings
         self.hits: dict[str, Bools] = {"fused": outcomes.correct}
-        if outcomes.label_rank is not None and len(outcomes.classes) > 5:
-            self.hits["top5"] = outcomes.label_rank < 5
+        if outcomes.in_top5 is not None:
+            self.hits["top5"] = outcomes.in_top5
         for name, given in (("base", outcomes.base), ("retrieval", outcomes.retrieval)):
             if given is not None:
                 self.hits[name] = given == outcomes.labels
@@ -342,6 +342,10 @@ def _notes(outcomes: Outcomes, untested: int) -> list[str]:
         notes.append("No scores were given, so there is no top-5.")
     elif len(outcomes.classes) <= 5:
         notes.append("With five classes or fewer, top-5 says nothing and is left out.")
+    elif outcomes.rank_depth < 5:
+        notes.append(
+            f"Only the {outcomes.rank_depth} best classes of a row are known, so there is no top-5."
+        )
     if not len(outcomes):
         notes.append("No row has both a label and a prediction: nothing could be evaluated.")
     return notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def pick_examples(evaluation: Evaluation, read: ImageReader, count: int = 6) -> 
         Only kinds that have rows; empty where rows have neither images nor neighbours.
     """
     outcomes = evaluation.outcomes
-    columns = outcomes.rows.column_names
+    columns = outcomes.columns
     if count < 1 or not ("image" in columns or "neighbour_ids" in columns):
         return []
     right = outcomes.correct
@@ -78,7 +79,10 @@ def pick_examples(evaluation: Evaluation, read: ImageReader, count: int = 6) -> 
     def add(title: str, explanation: str, mask: Bools, key: Floats) -> None:
         rows = _spread(np.flatnonzero(mask), outcomes.labels, key)[:count]
         if rows.size:
-            shown = tuple(_example(outcomes, int(row), read) for row in rows)
+            shown = tuple(
+                _example(outcomes, int(row), cells, read)
+                for row, cells in zip(rows, outcomes.rows(rows), strict=True)
+            )
             sets.append(ExampleSet(title, explanation, int(np.count_nonzero(mask)), shown))
 
     if outcomes.base is not None:
@@ -120,8 +124,7 @@ def _spread(rows: Ints, labels: Ints, key: Floats) -> Ints:
     return spread
 
 
-def _example(outcomes: Outcomes, row: int, read: ImageReader) -> Example:
-    cells = outcomes.rows.slice(row, 1).to_pylist()[0]
+def _example(outcomes: Outcomes, row: int, cells: dict[str, Any], read: ImageReader) -> Example:
     classes = outcomes.classes
     label = classes[int(outcomes.labels[row])]
     picture = None
@@ -141,9 +144,7 @@ def _example(outcomes: Outcomes, row: int, read: ImageReader) -> Example:
     )
 
 
-def _neighbours(
-    cells: dict[str, list[str | None] | None], label: str, read: ImageReader
-) -> list[ShownNeighbour]:
+def _neighbours(cells: dict[str, Any], label: str, read: ImageReader) -> list[ShownNeighbour]:
     names = cells.get("neighbour_ids") or []
     empty: list[None] = [None] * len(names)
     labels = cells.get("neighbour_labels") or empty

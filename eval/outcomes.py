@@ -1,22 +1,30 @@
 """What a report needs of predictions, small enough to hold for millions of rows.
 
 A score matrix of 1,000,000 rows and 1,000 classes is 4 GB; what the figures need of it is the rank
-of each label and the best class of each branch. So scores are looked at block by block and let go.
+of each label and the best class of each branch. So scores are looked at block by block and let go,
+and images and neighbours are read again for the few rows that are shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from eval.arrays import Bools, Floats, Ints
 from eval.errors import ReportFault
-from eval.metrics import best_classes, label_ranks
+from eval.header import RunHeader
+from eval.metrics import label_ranks
 from eval.predicted import Predictions, require_unique_ids
-from eval.predictions import PredictionFile, to_table
+from eval.prediction_rows import NEIGHBOUR_COLUMNS, RowBlock
+from eval.predictions import PredictionFile
+
+_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,50 +32,100 @@ class Outcomes:
     """The N rows that have both a label and a prediction, reduced to what is reported.
 
     Attributes:
-        name: the run's name.
-        classes: (C,) names.
-        train_counts: (C,) training rows of each class, or None.
+        source: where they were read from.
+        header: of the run.
+        positions: (N,) rows of the source that they are.
+        ids: (N,) ids.
         labels: (N,) class index.
         predictions: (N,) class index.
         confidence: (N,) probability of the prediction, or None.
         label_rank: (N,) position of the label among the scores, 0 first; None without scores.
-        base: (N,) prediction of the base branch, -1 for none; None without its scores.
-        retrieval: (N,) prediction of the retrieval branch, -1 for none; None without its scores.
+        rank_depth: ranks from this one on are not told apart; C where all scores are known, 0
+            without scores.
+        base: (N,) prediction of the base branch, -1 for none; None where it is not known.
+        retrieval: (N,) prediction of the retrieval branch, -1 for none; None where not known.
         purity: (N,) share of a row's neighbours that have its label, NaN without neighbours; or
             None where there are no neighbour labels.
-        rows: (N,) table of id, image and neighbours, without scores.
+        digests: (N,) digest of the image's content; None where none is known.
+        digested: (N,) whether it is known; None with ``digests``.
+        columns: what the source has of a row beyond its figures.
         total: rows before any was left out.
         unlabelled: rows left out because their label is unknown.
         unpredicted: labelled rows left out because no prediction was made.
-        image_folder: where image paths start.
-        metadata: provenance.
     """
 
-    name: str
-    classes: tuple[str, ...]
-    train_counts: Ints | None
+    source: Predictions | PredictionFile
+    header: RunHeader
+    positions: Ints
+    ids: pa.StringArray
     labels: Ints
     predictions: Ints
     confidence: Floats | None
     label_rank: Ints | None
+    rank_depth: int
     base: Ints | None
     retrieval: Ints | None
     purity: Floats | None
-    rows: pa.Table
+    digests: npt.NDArray[np.uint64] | None
+    digested: Bools | None
+    columns: tuple[str, ...]
     total: int
     unlabelled: int
     unpredicted: int
-    image_folder: str | None
-    metadata: Mapping[str, object]
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.header.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """(C,) names."""
+        return self.header.classes
+
+    @property
+    def train_counts(self) -> Ints | None:
+        """(C,) training rows of each class, or None."""
+        return self.header.train_counts
+
+    @property
+    def metadata(self) -> Mapping[str, object]:
+        """Provenance."""
+        return self.header.metadata
 
     @property
     def correct(self) -> Bools:
         """(N,) whether the prediction is the label."""
         right: Bools = self.predictions == self.labels
         return right
+
+    @property
+    def in_top5(self) -> Bools | None:
+        """(N,) whether the label is among the five best scores; None where that says nothing.
+
+        It says nothing without scores, where fewer than five best classes are known, and with five
+        classes or fewer.
+        """
+        if self.label_rank is None or self.rank_depth < 5 or len(self.classes) <= 5:
+            return None
+        inside: Bools = self.label_rank < 5
+        return inside
+
+    def rows(self, chosen: Ints) -> list[dict[str, object]]:
+        """All that the source says of chosen rows (R,), positions among the N, without scores."""
+        if not len(chosen):
+            return []
+        wanted = self.positions[chosen]
+        if isinstance(self.source, PredictionFile):
+            table = self.source.rows(wanted)
+        else:
+            table = pa.concat_tables([self.source.table(row, row + 1) for row in wanted.tolist()])
+        kept = [name for name in ("id", "image", *NEIGHBOUR_COLUMNS) if name in table.column_names]
+        found: list[dict[str, object]] = table.select(kept).to_pylist()
+        return found
 
 
 def reduce_predictions(source: Predictions | PredictionFile) -> Outcomes:
@@ -76,124 +134,100 @@ def reduce_predictions(source: Predictions | PredictionFile) -> Outcomes:
     Raises:
         ReportFault: as reading the file does, or an id that occurs twice in it.
     """
-    if isinstance(source, Predictions):
-        return _join([_reduce(source)])
-    return _join(_reduce(block) for block in source.blocks())
+    return _join(source, (_reduce(block) for block in source.blocks()))
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
     """The reduction of one block, with the rows that are left out still in."""
 
-    block: Predictions
+    columns: tuple[str, ...]
+    ids: pa.StringArray
     labels: Ints
     predictions: Ints
     confidence: Floats | None
     label_rank: Ints | None
+    rank_depth: int
     base: Ints | None
     retrieval: Ints | None
     purity: Floats | None
-    table: pa.Table
+    digests: npt.NDArray[np.uint64] | None
+    digested: Bools | None
 
 
-def _reduce(block: Predictions) -> _Part:
-    labels, given = block.indices(block.label_cells), block.indices(block.predictions)
-    ranks = None
-    if block.scores is not None:
+def _reduce(block: RowBlock) -> _Part:
+    block.check_neighbours()
+    scores = block.scores("scores")
+    confidence, ranks, depth = block.confidence, None, 0
+    if scores is not None:
         # Unlabelled rows get a rank too, of class 0; they are left out below.
-        ranks = label_ranks(block.scores, np.maximum(labels, 0))
+        ranks, depth = label_ranks(scores, np.maximum(block.labels, 0)), scores.shape[1]
+        if confidence is None:
+            confidence = _confidence(scores, block.predictions)
+    elif block.top_classes is not None:
+        ranks, depth = block.top_classes
+    digests, digested = block.digests or (None, None)
     return _Part(
-        block=Predictions(
-            name=block.name,
-            ids=(),
-            labels=(),
-            predictions=(),
-            classes=block.classes,
-            train_counts=block.train_counts,
-            image_folder=block.image_folder,
-            metadata=block.metadata,
-        ),
-        labels=labels,
-        predictions=given,
-        confidence=_confidence(block, given),
+        columns=tuple(block.table.column_names),
+        ids=block.ids,
+        labels=block.labels,
+        predictions=block.predictions,
+        confidence=confidence,
         label_rank=ranks,
-        base=None if block.base_scores is None else best_classes(block.base_scores),
-        retrieval=None if block.retrieval_scores is None else best_classes(block.retrieval_scores),
-        purity=_purity(block),
-        table=to_table(block, scores=False),
+        rank_depth=depth,
+        base=block.base,
+        retrieval=block.retrieval,
+        purity=block.purity,
+        digests=digests,
+        digested=digested,
     )
 
 
-def _join(parts: Iterable[_Part]) -> Outcomes:
+def _join(source: Predictions | PredictionFile, parts: Iterable[_Part]) -> Outcomes:
     held = list(parts)
     if not held:
-        raise ReportFault("the prediction file has no rows")
-    first = held[0].block
-    table = pa.concat_tables([part.table for part in held])
-    if len(held) > 1:
-        require_unique_ids(table.column("id").to_pylist())
-
-    def joined(name: str) -> Ints | None:
-        columns = [getattr(part, name) for part in held]
-        if any(column is None for column in columns):
-            return None
-        return np.concatenate(columns)
-
+        raise ReportFault(f"{source.header.name}: the prediction file has no rows")
+    ids = pa.chunked_array([part.ids for part in held], pa.string())
+    if ids.null_count or len(pc.unique(ids)) < len(ids) or pc.any(pc.equal(ids, "")).as_py():
+        require_unique_ids(ids.to_pylist())
     labels = np.concatenate([part.labels for part in held])
     given = np.concatenate([part.predictions for part in held])
     kept = (labels >= 0) & (given >= 0)
 
-    def selected(name: str) -> Ints | None:
-        column = joined(name)
-        return None if column is None else column[kept]
-
-    def selected_floats(name: str) -> Floats | None:
-        column = joined(name)
-        return None if column is None else column[kept].astype(np.float64)
-
-    counts = first.train_counts
     return Outcomes(
-        name=first.name,
-        classes=tuple(first.classes),
-        train_counts=None if counts is None else counts.astype(np.int64),
+        source=source,
+        header=source.header,
+        positions=np.flatnonzero(kept),
+        ids=ids.combine_chunks().filter(pa.array(kept)),
         labels=labels[kept],
         predictions=given[kept],
-        confidence=selected_floats("confidence"),
-        label_rank=selected("label_rank"),
-        base=selected("base"),
-        retrieval=selected("retrieval"),
-        purity=selected_floats("purity"),
-        rows=table.filter(pa.array(kept)),
+        confidence=_kept([part.confidence for part in held], kept),
+        label_rank=_kept([part.label_rank for part in held], kept),
+        rank_depth=min(part.rank_depth for part in held),
+        base=_kept([part.base for part in held], kept),
+        retrieval=_kept([part.retrieval for part in held], kept),
+        purity=_kept([part.purity for part in held], kept),
+        digests=_kept([part.digests for part in held], kept),
+        digested=_kept([part.digested for part in held], kept),
+        columns=held[0].columns,
         total=len(labels),
         unlabelled=int(np.count_nonzero(labels < 0)),
         unpredicted=int(np.count_nonzero((labels >= 0) & (given < 0))),
-        image_folder=first.image_folder,
-        metadata=first.metadata,
     )
 
 
-def _confidence(block: Predictions, given: Ints) -> Floats | None:
-    """The column, or the predicted class's score where every row of scores is a distribution."""
-    if block.confidence is not None:
-        return np.asarray(block.confidence, dtype=np.float64)
-    if block.scores is None or not len(block):
-        return None
-    sums = block.scores.sum(axis=1)
-    if block.scores.min() < 0 or not np.allclose(sums, 1, atol=1e-3):
-        return None
-    picked = np.take_along_axis(block.scores, np.maximum(given, 0)[:, None], axis=1)[:, 0]
-    sure: Floats = np.where(given >= 0, picked.astype(np.float64), np.nan)
-    return np.clip(sure, 0, 1)
+def _kept(columns: Sequence[npt.NDArray[_T] | None], kept: Bools) -> npt.NDArray[_T] | None:
+    """The kept rows of a column; None where a block lacks it."""
+    there = [column for column in columns if column is not None]
+    return np.concatenate(there)[kept] if len(there) == len(columns) else None
 
 
-def _purity(block: Predictions) -> Floats | None:
-    if block.neighbour_labels is None or block.neighbour_ids is None:
+def _confidence(scores: npt.NDArray[np.float32], given: Ints) -> Floats | None:
+    """The predicted class's score, where every row of scores is a distribution."""
+    if not scores.size or scores.min() < 0:
         return None
-    purity = np.full(len(block), np.nan)
-    for row, (label, names, near) in enumerate(
-        zip(block.label_cells, block.neighbour_ids, block.neighbour_labels, strict=True)
-    ):
-        there = [one for name, one in zip(names, near, strict=True) if name is not None]
-        if label is not None and there:
-            purity[row] = sum(one == label for one in there) / len(there)
-    return purity
+    made = given >= 0
+    if not np.allclose(scores.sum(axis=1)[made], 1, atol=1e-3):
+        return None
+    picked = np.take_along_axis(scores, np.maximum(given, 0)[:, None], axis=1)[:, 0]
+    return np.clip(np.where(made, picked.astype(np.float64), np.nan), 0, 1)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from eval.arrays import Floats, Ints, Scores, as_indices
+from eval.arrays import Floats, Scores, as_indices
 from eval.errors import ReportFault
+from eval.header import RunHeader
+from eval.image_sets import ImageSet
+from eval.prediction_rows import NEIGHBOUR_COLUMNS, SCORE_COLUMNS, RowBlock
 
-_BLOCK_CELLS = 1 << 24
+BLOCK_CELLS = 1 << 23  # score cells of a block of rows: 32 MB
+
+# A Parquet file of scores that cannot be null is read twice as fast.
+_SCORE = pa.field("element", pa.float32(), nullable=False)
 
 Cells = Sequence[Sequence[str | None]]
 
@@ -35,12 +43,20 @@ class Predictions:
             May be memory-mapped.
         base_scores: (N, C) of the base branch alone.
         retrieval_scores: (N, C) of the retrieval branch alone; a row of -inf found nothing.
+        top_classes: N sequences of the best classes, best first: what a report needs of scores,
+            in a hundredth of the space. At least five of them give top-5.
+        base_predictions: (N,) predicted class of the base branch, where its scores are not kept.
+        retrieval_predictions: (N,) the same of the retrieval branch.
         neighbour_ids: N sequences of at most K neighbours, nearest first; None pads.
         neighbour_labels: their labels, in the same shape.
         neighbour_scores: their similarities; a number for every neighbour that is there.
         neighbour_images: references of their images, as in ``images``.
         images: (N,) reference of each row's image: a path relative to ``image_folder``.
         image_folder: where image paths start.
+        content_hashes: (N,) SHA-256 of each image's bytes in hexadecimal, None where unknown.
+        source: the table that the rows come from, as the user named it.
+        training: the images that the model was trained on, so that overlap can be refused.
+        selection: the images that epochs, thresholds, k or weights were chosen by.
         metadata: what the provenance section shows: encoder, data, settings; JSON values.
 
     Raises:
@@ -57,12 +73,19 @@ class Predictions:
     scores: Scores | None = None
     base_scores: Scores | None = None
     retrieval_scores: Scores | None = None
+    top_classes: Cells | None = None
+    base_predictions: Sequence[str | None] | None = None
+    retrieval_predictions: Sequence[str | None] | None = None
     neighbour_ids: Cells | None = None
     neighbour_labels: Cells | None = None
     neighbour_scores: Sequence[Sequence[float]] | npt.NDArray[np.floating] | None = None
     neighbour_images: Cells | None = None
     images: Sequence[str | None] | None = None
     image_folder: str | None = None
+    content_hashes: Sequence[str | None] | None = None
+    source: str | None = None
+    training: ImageSet | None = None
+    selection: ImageSet | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,7 +96,7 @@ class Predictions:
         _set(self, "labels", tuple(given))
         require_unique_ids(self.ids)
         require_classes(self.classes)
-        self._check_lengths()
+        self._check_shapes()
         if self.train_counts is not None:
             counts = as_indices(self.train_counts, "train_counts")
             if len(counts) != len(self.classes) or (counts.size and counts.min() < 0):
@@ -81,12 +104,12 @@ class Predictions:
                     f"train_counts must hold {len(self.classes)} counts of at least 0, one a class"
                 )
             _set(self, "train_counts", counts)
-        self._check_known(self.label_cells, "label")
-        self._check_known(self.predictions, "prediction")
-        self._check_confidence()
-        for column in ("scores", "base_scores", "retrieval_scores"):
-            self._check_scores(column)
-        self._check_neighbours()
+        for block in self.blocks():
+            block.check()
+        if self.confidence is not None:
+            made = np.fromiter((cell is not None for cell in self.predictions), bool, len(self))
+            sure: Floats = np.asarray(self.confidence, dtype=np.float64)
+            _set(self, "confidence", np.where(made, np.clip(sure, 0, 1), np.nan))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,22 +119,74 @@ class Predictions:
         """(N,) labels as a tuple, also where none is known."""
         return tuple(self.labels or ())
 
-    def place(self, row: int, column: str) -> str:
-        """Words that lead a person to a cell: the row counted from 1, its id, and the column."""
-        return f"{self.name}: row {row + 1} (id {self.ids[row]!r}), column {column!r}"
+    @cached_property
+    def header(self) -> RunHeader:
+        """What is the same for every row."""
+        return RunHeader(
+            name=self.name,
+            classes=tuple(self.classes),
+            train_counts=None if self.train_counts is None else as_indices(self.train_counts, ""),
+            image_folder=self.image_folder,
+            source=self.source,
+            training=self.training,
+            selection=self.selection,
+            metadata=self.metadata,
+        )
 
-    def indices(self, cells: Sequence[str | None]) -> Ints:
-        """Class index (N,) of each cell; -1 for None."""
-        position: dict[str | None, int] = {name: i for i, name in enumerate(self.classes)}
-        position[None] = -1
-        return np.fromiter((position[cell] for cell in cells), dtype=np.int64, count=len(cells))
+    def blocks(self) -> Iterator[RowBlock]:
+        """The rows in order, in blocks small enough to work on; at least one, if without rows."""
+        step = rows_of_block(len(self.classes))
+        for start in range(0, max(1, len(self)), step):
+            yield RowBlock(self.table(start, start + step), self.header, start)
 
-    def _check_lengths(self) -> None:
+    def table(self, start: int = 0, stop: int | None = None) -> pa.Table:
+        """Rows ``start`` to ``stop`` as an Arrow table, in the columns of a prediction file."""
+        rows = slice(start, stop)
+        columns: dict[str, pa.Array] = {
+            "id": pa.array(self.ids[rows], pa.string()),
+            "label": pa.array(self.label_cells[rows], pa.string()),
+            "prediction": pa.array(self.predictions[rows], pa.string()),
+        }
+        if self.confidence is not None:
+            sure = np.asarray(self.confidence[rows], dtype=np.float64)
+            columns["confidence"] = pa.array(sure, mask=np.isnan(sure))
+        for name in SCORE_COLUMNS:
+            matrix: Scores | None = getattr(self, name)
+            if matrix is not None:
+                block = np.ascontiguousarray(matrix[rows], dtype=np.float32)
+                columns[name] = pa.FixedSizeListArray.from_arrays(
+                    pa.array(block.reshape(-1)), type=pa.list_(_SCORE, len(self.classes))
+                )
+        texts = {
+            "base_prediction": self.base_predictions,
+            "retrieval_prediction": self.retrieval_predictions,
+            "image": self.images,
+            "content_hash": self.content_hashes,
+        }
+        for name, cells in texts.items():
+            if cells is not None:
+                columns[name] = pa.array(list(cells[rows]), pa.string())
+        for name in ("top_classes", *NEIGHBOUR_COLUMNS):
+            lists = getattr(self, name)
+            if lists is None:
+                continue
+            if name == "neighbour_scores":
+                near = [[float(score) for score in row] for row in lists[rows]]
+                columns[name] = pa.array(near, pa.list_(pa.float32()))
+            else:
+                columns[name] = pa.array([list(row) for row in lists[rows]], pa.list_(pa.string()))
+        return pa.table(columns)
+
+    def _check_shapes(self) -> None:
         columns: dict[str, object] = {
             "label": self.labels,
             "prediction": self.predictions,
             "confidence": self.confidence,
+            "top_classes": self.top_classes,
+            "base_prediction": self.base_predictions,
+            "retrieval_prediction": self.retrieval_predictions,
             "image": self.images,
+            "content_hash": self.content_hashes,
             "neighbour_ids": self.neighbour_ids,
             "neighbour_labels": self.neighbour_labels,
             "neighbour_scores": self.neighbour_scores,
@@ -123,72 +198,18 @@ class Predictions:
                     f"{self.name}: column {name!r} has {len(column)} cells "  # type: ignore[arg-type]
                     f"for {len(self)} ids"
                 )
-
-    def _check_known(self, cells: Sequence[str | None], column: str) -> None:
-        unknown = set(cells) - set(self.classes) - {None}
-        if unknown:
-            row = next(i for i, cell in enumerate(cells) if cell in unknown)
-            raise ReportFault(
-                f"{self.place(row, column)}: {cells[row]!r} is not among the "
-                f"{len(self.classes)} classes"
-            )
-
-    def _check_confidence(self) -> None:
-        if self.confidence is None:
-            return
-        sure: Floats = np.asarray(self.confidence, dtype=np.float64)
-        made = np.fromiter((cell is not None for cell in self.predictions), bool, len(self))
-        bad = np.flatnonzero(made & ~((sure >= -1e-6) & (sure <= 1 + 1e-6)))
-        if bad.size:
-            row = int(bad[0])
-            raise ReportFault(
-                f"{self.place(row, 'confidence')}: {sure[row]} is not a probability between 0 and 1"
-            )
-        _set(self, "confidence", np.where(made, np.clip(sure, 0, 1), np.nan))
-
-    def _check_scores(self, column: str) -> None:
-        scores: Scores | None = getattr(self, column)
-        if scores is None:
-            return
         wanted = (len(self), len(self.classes))
-        if scores.shape != wanted:
-            raise ReportFault(
-                f"{self.name}: column {column!r} has shape {scores.shape}, not {wanted}"
-            )
-        step = max(1, _BLOCK_CELLS // max(1, wanted[1]))
-        for start in range(0, wanted[0], step):
-            bad = ~(scores[start : start + step] < np.inf)
-            if bad.any():
-                row, position = (int(i) for i in np.argwhere(bad)[0])
+        for name in SCORE_COLUMNS:
+            scores: Scores | None = getattr(self, name)
+            if scores is not None and scores.shape != wanted:
                 raise ReportFault(
-                    f"{self.place(start + row, column)}, class {self.classes[position]!r}: "
-                    f"{scores[start + row, position]} is not a score"
+                    f"{self.name}: column {name!r} has shape {scores.shape}, not {wanted}"
                 )
 
-    def _check_neighbours(self) -> None:
-        if self.neighbour_ids is None:
-            for column in ("neighbour_labels", "neighbour_scores", "neighbour_images"):
-                if getattr(self, column) is not None:
-                    raise ReportFault(f"{self.name}: {column!r} is given without 'neighbour_ids'")
-            return
-        for column in ("neighbour_labels", "neighbour_scores", "neighbour_images"):
-            cells = getattr(self, column)
-            if cells is None:
-                continue
-            for row, (ids, others) in enumerate(zip(self.neighbour_ids, cells, strict=True)):
-                if len(ids) != len(others):
-                    raise ReportFault(
-                        f"{self.place(row, column)}: {len(others)} cells for {len(ids)} neighbours"
-                    )
-        if self.neighbour_scores is not None:
-            for row, (ids, near) in enumerate(
-                zip(self.neighbour_ids, self.neighbour_scores, strict=True)
-            ):
-                for name, score in zip(ids, near, strict=True):
-                    if name is not None and not np.isfinite(score):
-                        raise ReportFault(
-                            f"{self.place(row, 'neighbour_scores')}: {score} is not a similarity"
-                        )
+
+def rows_of_block(classes: int) -> int:
+    """How many rows are worked on together where scores of so many classes may be with them."""
+    return max(1, min(1 << 16, BLOCK_CELLS // max(1, classes)))
 
 
 def require_unique_ids(ids: Sequence[str]) -> None:

@@ -1,18 +1,21 @@
 """Prediction files: our own Parquet, and any table with id, label and prediction.
 
 Our own file is Parquet with the columns id, label, prediction, and where there are confidence,
-scores, base_scores, retrieval_scores (lists of C floats), neighbour_ids, neighbour_labels,
-neighbour_scores, neighbour_images (lists of K) and image. What is said once for all rows (name,
-classes, training counts, metadata) is JSON under the key ``rac.predictions`` of the schema.
+scores, base_scores, retrieval_scores (lists of C floats), top_classes (the best classes of a row,
+best first), base_prediction, retrieval_prediction, neighbour_ids, neighbour_labels,
+neighbour_scores, neighbour_images (lists of K), image and content_hash (SHA-256 of the image's
+bytes, in hexadecimal). Scores of all classes take 4 C bytes a row and a branch; ``top_classes`` and
+the two branch predictions serve a report as well.
+
+What is said once for all rows (name, classes, training counts, metadata, the images that were
+trained on and selected by) is JSON under the key ``rac.predictions`` of the schema.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +23,18 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from eval.arrays import Floats, Scores
+from eval.arrays import Ints
 from eval.errors import ReportFault
-from eval.predicted import Predictions, require_classes
+from eval.header import HEADER_KEY, RunHeader, header_from_bytes
+from eval.image_sets import ImageSet
+from eval.predicted import Predictions, require_classes, rows_of_block
+from eval.prediction_rows import (
+    COLUMNS,
+    PLAIN_COLUMNS,
+    SCORE_COLUMNS,
+    RowBlock,
+    require_columns,
+)
 from retrieval_index.files import replace_file
 
 __all__ = [
@@ -33,90 +45,108 @@ __all__ = [
     "write_predictions",
 ]
 
-HEADER_KEY = b"rac.predictions"
-HEADER_VERSION = 1
-_REQUIRED = ("id", "label", "prediction")
-_SCORE_COLUMNS = ("scores", "base_scores", "retrieval_scores")
-_NEIGHBOUR_COLUMNS = (
-    "neighbour_ids",
-    "neighbour_labels",
-    "neighbour_scores",
-    "neighbour_images",
-)
-_BLOCK_CELLS = 1 << 23
 
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PredictionFile:
     """An opened prediction file, whose rows can be read block by block.
 
     Attributes:
         path: the file.
-        name: the run's name.
-        classes: (C,) in the order of the score columns.
-        train_counts: training rows by class, or None where unknown.
-        image_folder: where relative image paths start.
-        metadata: provenance.
+        header: what it says once for all rows.
     """
 
     path: Path
-    name: str
-    classes: tuple[str, ...]
-    train_counts: tuple[int, ...] | None
-    image_folder: str | None
-    metadata: Mapping[str, object]
+    header: RunHeader
 
-    def blocks(self) -> Iterator[Predictions]:
+    def blocks(self) -> Iterator[RowBlock]:
         """Read the file in blocks of rows, in order; memory does not grow with the rows.
 
-        Ids are checked for duplicates within a block only.
+        Ids are not checked for being unique.
         """
         if self.path.suffix.lower() == ".csv":
-            yield self._predictions(_read_csv(self.path))
+            yield RowBlock(_read_csv(self.path), self.header)
             return
-        rows = max(1, min(1 << 16, _BLOCK_CELLS // max(1, len(self.classes))))
-        with pq.ParquetFile(self.path) as file:
-            columns = [name for name in file.schema_arrow.names if name in _READ]
-            for batch in file.iter_batches(batch_size=rows, columns=columns):
-                yield self._predictions(pa.Table.from_batches([batch]))
+        first = 0
+        # With its default, the reader would fetch all row groups ahead and hold them.
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            names = [name for name in file.schema_arrow.names if name in COLUMNS]
+            step = rows_of_block(len(self.header.classes))
+            for batch in file.iter_batches(batch_size=step, columns=names):
+                yield RowBlock(pa.Table.from_batches([batch]), self.header, first)
+                first += batch.num_rows
+
+    def rows(self, positions: Ints) -> pa.Table:
+        """The rows at positions (R,), at least one, counted from 0, in that order, without scores.
+
+        Of a Parquet file only the row groups are read that hold them.
+        """
+        if self.path.suffix.lower() == ".csv":
+            return _read_csv(self.path).take(pa.array(positions))
+        wanted, order = np.unique(positions, return_inverse=True)
+        parts, first = [], 0
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            columns = [
+                name
+                for name in file.schema_arrow.names
+                if name in COLUMNS and name not in SCORE_COLUMNS
+            ]
+            for group in range(file.num_row_groups):
+                size = file.metadata.row_group(group).num_rows
+                inside = wanted[(wanted >= first) & (wanted < first + size)] - first
+                if inside.size:
+                    table = file.read_row_group(group, columns=columns)
+                    parts.append(table.take(pa.array(inside)))
+                first += size
+        return pa.concat_tables(parts).take(pa.array(order))
 
     def read(self) -> Predictions:
         """Read the whole file into memory."""
         if self.path.suffix.lower() == ".csv":
-            return self._predictions(_read_csv(self.path))
-        names = [name for name in pq.read_schema(self.path).names if name in _READ]
-        return self._predictions(pq.read_table(self.path, columns=names))
+            table = _read_csv(self.path)
+        else:
+            names = [name for name in pq.read_schema(self.path).names if name in COLUMNS]
+            table = pq.read_table(self.path, columns=names)
+        block = RowBlock(table, self.header)
 
-    def _predictions(self, table: pa.Table) -> Predictions:
+        def cells(name: str) -> list[str | None] | None:
+            if name not in table.column_names:
+                return None
+            texts: list[str | None] = table.column(name).cast(pa.string()).to_pylist()
+            return texts
+
         def lists(name: str) -> list[list[str | None]] | None:
-            return _column(table, name, _text_lists)
+            if name not in table.column_names:
+                return None
+            return [[] if row is None else row for row in table.column(name).to_pylist()]
 
         return Predictions(
-            name=self.name,
-            ids=_texts(table, "id"),
-            labels=_texts(table, "label"),
-            predictions=_texts(table, "prediction"),
-            classes=self.classes,
-            confidence=_confidence(table, self.path),
-            train_counts=None
-            if self.train_counts is None
-            else np.array(self.train_counts, dtype=np.int64),
-            scores=_scores(table, "scores", len(self.classes), self.path),
-            base_scores=_scores(table, "base_scores", len(self.classes), self.path),
-            retrieval_scores=_scores(table, "retrieval_scores", len(self.classes), self.path),
+            name=self.header.name,
+            ids=block.ids.to_pylist(),
+            labels=cells("label"),
+            predictions=cells("prediction") or (),
+            classes=self.header.classes,
+            confidence=block.confidence,
+            train_counts=self.header.train_counts,
+            scores=block.scores("scores"),
+            base_scores=block.scores("base_scores"),
+            retrieval_scores=block.scores("retrieval_scores"),
+            top_classes=lists("top_classes"),
+            base_predictions=cells("base_prediction"),
+            retrieval_predictions=cells("retrieval_prediction"),
             neighbour_ids=lists("neighbour_ids"),
             neighbour_labels=lists("neighbour_labels"),
-            neighbour_scores=_column(table, "neighbour_scores", lambda c: c.to_pylist()),
+            neighbour_scores=table.column("neighbour_scores").to_pylist()
+            if "neighbour_scores" in table.column_names
+            else None,
             neighbour_images=lists("neighbour_images"),
-            images=_texts(table, "image") if "image" in table.column_names else None,
-            image_folder=self.image_folder,
-            metadata=self.metadata,
+            images=cells("image"),
+            image_folder=self.header.image_folder,
+            content_hashes=cells("content_hash"),
+            source=self.header.source,
+            training=self.header.training,
+            selection=self.header.selection,
+            metadata=self.header.metadata,
         )
-
-
-_READ = (*_REQUIRED, "confidence", *_SCORE_COLUMNS, *_NEIGHBOUR_COLUMNS, "image")
 
 
 def write_predictions(predictions: Predictions, path: str | Path) -> Path:
@@ -132,26 +162,14 @@ def write_predictions(predictions: Predictions, path: str | Path) -> Path:
     target = Path(path)
     if target.suffix.lower() != ".parquet":
         raise ReportFault(f"{target}: prediction files are written as .parquet")
-    counts = predictions.train_counts
-    header = {
-        "version": HEADER_VERSION,
-        "name": predictions.name,
-        "classes": list(predictions.classes),
-        "train_counts": None if counts is None else [int(count) for count in counts],
-        "image_folder": predictions.image_folder,
-        "metadata": dict(predictions.metadata),
-    }
-    try:
-        text = json.dumps(header, allow_nan=False)
-    except (TypeError, ValueError) as fault:
-        raise ReportFault(f"metadata of predictions must be JSON values: {fault}") from fault
-    step = max(1, min(1 << 16, _BLOCK_CELLS // max(1, len(predictions.classes))))
-    first = to_table(predictions, 0, step)
-    schema = first.schema.with_metadata({HEADER_KEY: text.encode()})
+    header = predictions.header.as_bytes()
+    blocks = predictions.blocks()
+    first = next(blocks).table
+    schema = first.schema.with_metadata({HEADER_KEY: header})
     with replace_file(target) as draft, pq.ParquetWriter(draft, schema) as writer:
         writer.write_table(first.cast(schema))
-        for start in range(step, len(predictions), step):
-            writer.write_table(to_table(predictions, start, start + step).cast(schema))
+        for block in blocks:
+            writer.write_table(block.table.cast(schema))
     return target
 
 
@@ -172,6 +190,7 @@ def open_predictions(
     name: str | None = None,
     classes: Sequence[str] | None = None,
     train_counts: Mapping[str, int] | None = None,
+    training: ImageSet | None = None,
 ) -> PredictionFile:
     """Open our own Parquet file, or any ``.csv`` or ``.parquet`` with id, label and prediction.
 
@@ -186,6 +205,7 @@ def open_predictions(
             sorted names that occur in it and in ``train_counts``.
         train_counts: training rows by class, in place of the file's own; a class that is not named
             has none.
+        training: the images that were trained on, in place of the file's own.
 
     Raises:
         ReportFault: no such file, not such a table, a column missing, or classes that contradict.
@@ -202,20 +222,22 @@ def open_predictions(
         schema = _read_csv(file).schema if suffix == ".csv" else pq.read_schema(file)
     except (pa.ArrowInvalid, OSError) as fault:
         raise ReportFault(f"{file}: not a readable {suffix} file ({fault})") from fault
-    _require_columns(schema, file)
-    header = _header(schema, file)
-    known: Sequence[str] | None = classes
-    if known is None and header is not None:
+    require_columns(schema, str(file))
+    said = (schema.metadata or {}).get(HEADER_KEY)
+    header = header_from_bytes(said, file) if said is not None else _foreign(file)
+    if classes is not None:
+        known: Sequence[str] = classes
+    elif said is not None:
         known = header.classes
-    if known is None:
-        if any(column in schema.names for column in _SCORE_COLUMNS):
+    else:
+        if any(column in schema.names for column in SCORE_COLUMNS):
             raise ReportFault(
                 f"{file}: has scores but does not say in which order its classes are; name the "
                 "classes in the order of the scores (--classes)"
             )
-        known = sorted(_names_in(file) | set(train_counts or {}))
+        known = sorted(_names_in(file, schema) | set(train_counts or {}))
     require_classes(known)
-    counts = header.train_counts if header is not None else None
+    counts = header.train_counts
     if train_counts is not None:
         unknown = sorted(set(train_counts) - set(known))
         if unknown:
@@ -223,115 +245,46 @@ def open_predictions(
                 f"the training counts name {unknown[0]!r}, which is not among the "
                 f"{len(known)} classes of {file}"
             )
-        counts = tuple(train_counts.get(label, 0) for label in known)
+        counts = np.array([train_counts.get(label, 0) for label in known], dtype=np.int64)
     return PredictionFile(
         path=file,
-        name=name or (header.name if header else file.stem),
-        classes=tuple(known),
-        train_counts=counts,
-        image_folder=header.image_folder if header else None,
-        metadata=header.metadata if header else {},
+        header=replace(
+            header,
+            name=name or header.name,
+            classes=tuple(known),
+            train_counts=counts,
+            training=training or header.training,
+        ),
     )
 
 
-def to_table(
-    predictions: Predictions, start: int = 0, stop: int | None = None, *, scores: bool = True
-) -> pa.Table:
-    """Rows ``start`` to ``stop`` of predictions as an Arrow table, with or without the scores."""
-    rows = slice(start, stop)
-    strings = pa.list_(pa.string())
-    columns: dict[str, pa.Array] = {
-        "id": pa.array(predictions.ids[rows], pa.string()),
-        "label": pa.array(predictions.label_cells[rows], pa.string()),
-        "prediction": pa.array(predictions.predictions[rows], pa.string()),
-    }
-    if predictions.confidence is not None:
-        sure = np.asarray(predictions.confidence[rows], dtype=np.float64)
-        columns["confidence"] = pa.array(sure, mask=np.isnan(sure))
-    for name in _SCORE_COLUMNS if scores else ():
-        matrix: Scores | None = getattr(predictions, name)
-        if matrix is not None:
-            block = np.ascontiguousarray(matrix[rows], dtype=np.float32)
-            columns[name] = pa.FixedSizeListArray.from_arrays(
-                pa.array(block.reshape(-1)), len(predictions.classes)
-            )
-    for name in _NEIGHBOUR_COLUMNS:
-        cells = getattr(predictions, name)
-        if cells is None:
-            continue
-        if name == "neighbour_scores":
-            near = [[float(score) for score in row] for row in cells[rows]]
-            columns[name] = pa.array(near, pa.list_(pa.float32()))
-        else:
-            columns[name] = pa.array([list(row) for row in cells[rows]], strings)
-    if predictions.images is not None:
-        columns["image"] = pa.array(list(predictions.images[rows]), pa.string())
-    return pa.table(columns)
+def _foreign(file: Path) -> RunHeader:
+    return RunHeader(
+        name=file.stem,
+        classes=(),
+        train_counts=None,
+        image_folder=None,
+        source=None,
+        training=None,
+        selection=None,
+        metadata={},
+    )
 
 
-@dataclass(frozen=True)
-class _Header:
-    name: str
-    classes: tuple[str, ...]
-    train_counts: tuple[int, ...] | None
-    image_folder: str | None
-    metadata: Mapping[str, object]
-
-
-def _header(schema: pa.Schema, file: Path) -> _Header | None:
-    text = (schema.metadata or {}).get(HEADER_KEY)
-    if text is None:
-        return None
-    try:
-        said = json.loads(text)
-        version = said["version"]
-        if version != HEADER_VERSION:
-            raise ReportFault(
-                f"{file}: written in version {version} of the prediction format; this program "
-                f"reads version {HEADER_VERSION}"
-            )
-        counts = said["train_counts"]
-        return _Header(
-            name=str(said["name"]),
-            classes=tuple(said["classes"]),
-            train_counts=None if counts is None else tuple(int(count) for count in counts),
-            image_folder=said.get("image_folder"),
-            metadata=dict(said.get("metadata") or {}),
-        )
-    except (KeyError, TypeError, json.JSONDecodeError) as fault:
-        raise ReportFault(f"{file}: its rac.predictions metadata is damaged ({fault!r})") from fault
-
-
-def _require_columns(schema: pa.Schema, file: Path) -> None:
-    missing = [name for name in _REQUIRED if name not in schema.names]
-    if missing:
-        raise ReportFault(
-            f"{file}: has no column {missing[0]!r}; it has {', '.join(schema.names) or 'none'}"
-        )
-    for name in _REQUIRED:
-        kind = schema.field(name).type
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        fine = (
-            pa.types.is_string(kind)
-            or pa.types.is_large_string(kind)
-            or pa.types.is_integer(kind)
-            or pa.types.is_null(kind)
-        )
-        if not fine:
-            raise ReportFault(
-                f"{file}: column {name!r} is of type {kind}; it must hold text or whole numbers"
-            )
-
-
-def _names_in(file: Path) -> set[str]:
+def _names_in(file: Path, schema: pa.Schema) -> set[str]:
+    """The classes that a foreign table speaks of."""
+    wanted = ("label", "prediction", "base_prediction", "retrieval_prediction", "top_classes")
+    columns = [name for name in wanted if name in schema.names]
     if file.suffix.lower() == ".csv":
-        table = _read_csv(file)
+        table = _read_csv(file).select(columns)
     else:
-        table = pq.read_table(file, columns=["label", "prediction"])
+        table = pq.read_table(file, columns=columns)
     names: set[str] = set()
-    for column in ("label", "prediction"):
-        distinct = pc.unique(table.column(column).cast(pa.string()))
+    for column in columns:
+        cells = table.column(column)
+        if column == "top_classes":
+            cells = pc.list_flatten(cells)
+        distinct = pc.unique(cells.cast(pa.string()))
         names.update(name for name in distinct.to_pylist() if name is not None)
     return names
 
@@ -341,52 +294,9 @@ def _read_csv(file: Path) -> pa.Table:
         names = reader.schema.names
     read = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
-        include_columns=[name for name in names if name in _CSV_READ],
+        include_columns=[name for name in names if name in PLAIN_COLUMNS],
         null_values=[""],
         strings_can_be_null=True,
         quoted_strings_can_be_null=True,
     )
     return pyarrow.csv.read_csv(file, convert_options=read)
-
-
-_CSV_READ = (*_REQUIRED, "confidence", "image")
-
-
-def _texts(table: pa.Table, name: str) -> list[str]:
-    cells: list[str] = table.column(name).cast(pa.string()).to_pylist()
-    return cells
-
-
-def _column(table: pa.Table, name: str, read: Callable[[pa.ChunkedArray], _T]) -> _T | None:
-    return read(table.column(name)) if name in table.column_names else None
-
-
-def _text_lists(column: pa.ChunkedArray) -> list[list[str | None]]:
-    return [[] if row is None else row for row in column.to_pylist()]
-
-
-def _confidence(table: pa.Table, file: Path) -> Floats | None:
-    if "confidence" not in table.column_names:
-        return None
-    column = table.column("confidence")
-    try:
-        cells: Floats = column.cast(pa.float64()).to_numpy().astype(np.float64)
-    except pa.ArrowInvalid as fault:
-        raise ReportFault(f"{file}: column 'confidence' must hold numbers ({fault})") from fault
-    return cells
-
-
-def _scores(table: pa.Table, name: str, classes: int, file: Path) -> Scores | None:
-    if name not in table.column_names:
-        return None
-    column = table.column(name)
-    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-    wrong = np.flatnonzero(~(lengths == classes))
-    if wrong.size:
-        row = int(wrong[0])
-        raise ReportFault(
-            f"{file}: row {row + 1}, column {name!r}: {lengths[row]} scores for {classes} classes"
-        )
-    flat = pc.list_flatten(column).cast(pa.float32())
-    values: Scores = flat.to_numpy().astype(np.float32, copy=False)
-    return values.reshape(len(column), classes)

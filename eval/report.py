@@ -94,7 +94,9 @@ def build_report(
         if any(outcomes.name == other.outcomes.name for other in evaluations):
             raise ReportFault(f"two runs are named {outcomes.name!r}; a report needs to tell them")
         evaluation = evaluate(outcomes, settings)
-        reader = read_image or FolderReader(Path(image_folder or outcomes.image_folder or "."))
+        reader = read_image or FolderReader(
+            Path(image_folder or outcomes.header.image_folder or ".")
+        )
         evaluations.append(evaluation)
         shown.append(tuple(pick_examples(evaluation, reader, examples)))
     scores = dict(fills or {})

@@ -171,7 +171,7 @@ def test_a_file_read_in_blocks_gives_the_same_figures(make_predictions, tmp_path
     made = make_predictions(rows=90)
     write_predictions(made, tmp_path / "p.parquet")
     whole = build_report([made]).metrics
-    monkeypatch.setattr("eval.predictions._BLOCK_CELLS", 8 * 11)
+    monkeypatch.setattr("eval.predicted.BLOCK_CELLS", 8 * 11)
     assert build_report([open_predictions(tmp_path / "p.parquet")]).metrics == whole
 
 
@@ -183,6 +183,6 @@ def test_ids_repeated_in_another_block_are_refused(make_predictions, tmp_path, m
     ids = table.column("id").to_pylist()
     ids[19] = ids[0]
     pq.write_table(table.set_column(0, "id", [ids]), path)
-    monkeypatch.setattr("eval.predictions._BLOCK_CELLS", 8 * 5)
+    monkeypatch.setattr("eval.predicted.BLOCK_CELLS", 8 * 5)
     with pytest.raises(ValueError, match="row 20, column 'id': 'item 0' is also the id of row 1"):
         build_report([open_predictions(path)])

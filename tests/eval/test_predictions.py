@@ -58,12 +58,12 @@ def test_round_trip_of_the_least_with_unknown_cells(tmp_path):
 
 def test_blocks_are_the_whole_in_order(make_predictions, tmp_path, monkeypatch):
     made = make_predictions(rows=60)
-    monkeypatch.setattr("eval.predictions._BLOCK_CELLS", 8 * 7)
+    monkeypatch.setattr("eval.predicted.BLOCK_CELLS", 8 * 7)
     write_predictions(made, tmp_path / "p.parquet")
     blocks = list(open_predictions(tmp_path / "p.parquet").blocks())
     assert len(blocks) > 5
-    assert tuple(i for block in blocks for i in block.ids) == made.ids
-    np.testing.assert_array_equal(np.concatenate([b.scores for b in blocks]), made.scores)
+    assert tuple(i for block in blocks for i in block.ids.to_pylist()) == made.ids
+    np.testing.assert_array_equal(np.concatenate([b.scores("scores") for b in blocks]), made.scores)
 
 
 def test_folder_stands_for_its_prediction_file(make_predictions, tmp_path):
@@ -185,7 +185,7 @@ def test_scores_of_a_foreign_table_need_the_order_of_classes(tmp_path):
 
 
 def test_newer_format_is_refused(make_predictions, tmp_path, monkeypatch):
-    monkeypatch.setattr("eval.predictions.HEADER_VERSION", 2)
+    monkeypatch.setattr("eval.header.HEADER_VERSION", 2)
     write_predictions(make_predictions(), tmp_path / "p.parquet")
     monkeypatch.undo()
     with pytest.raises(ReportFault, match="version 2"):
