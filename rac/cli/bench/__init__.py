@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from rac.cli.bench import embed
+
 app = typer.Typer(
     help="Measure speed against the usual ways, both sides in one run; prints JSON.",
     no_args_is_help=True,
 )
+app.command()(embed.embed)
