@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from eval.arrays import Bools, Floats, Ints, as_indices
 from eval.errors import ReportFault
+from eval.metrics import RECALL_FLOOR
 
 _BLOCK_CELLS = 1 << 22  # resampled counts held together
 
@@ -26,10 +27,13 @@ class Resampled:
         share: (B, M) share of right rows of each method.
         macro: (B, M, S) mean recall over the classes of each class set that have rows in the
             resample; NaN where none has.
+        harmonic: (B, M) harmonic mean of the recalls of all classes that have rows in the
+            resample, as :func:`eval.metrics.harmonic_mean` takes it.
     """
 
     share: Floats
     macro: Floats
+    harmonic: Floats
 
 
 def resample_accuracies(
@@ -78,20 +82,24 @@ def resample_accuracies(
     generator = np.random.default_rng(seed)
     share = np.empty((resamples, methods))
     macro = np.full((resamples, methods, len(class_sets)), np.nan)
+    harmonic = np.empty((resamples, methods))
     step = max(1, _BLOCK_CELLS // len(counts))
     for begin in range(0, resamples, step):
         block = slice(begin, min(begin + step, resamples))
         size = block.stop - block.start
         drawn = generator.multinomial(len(truth), counts / len(truth), size=size)
         rows = np.add.reduceat(drawn, starts, axis=1)
-        seen = (rows > 0).astype(np.float64) @ members.T
+        there = rows > 0
+        seen = there.astype(np.float64) @ members.T
         for method in range(methods):
             right = np.add.reduceat(drawn * kind_hits[:, method], starts, axis=1)
             share[block, method] = right.sum(axis=1) / len(truth)
-            recall = np.divide(right, rows, out=np.zeros(rows.shape), where=rows > 0)
+            recall = np.divide(right, rows, out=np.zeros(rows.shape), where=there)
             total = recall @ members.T
             np.divide(total, seen, out=macro[block, method], where=seen > 0)
-    return Resampled(share=share, macro=macro)
+            inverse = np.where(there, 1 / np.maximum(recall, RECALL_FLOOR), 0).sum(axis=1)
+            harmonic[block, method] = there.sum(axis=1) / inverse
+    return Resampled(share=share, macro=macro, harmonic=harmonic)
 
 
 def percentile_interval(samples: Floats, confidence: float = 0.95) -> tuple[float, float] | None:

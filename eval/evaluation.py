@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import JsonValue, TypeAdapter
 
-from eval.arrays import Bools, Floats, Ints
-from eval.binomial import clopper_pearson_interval
-from eval.bootstrap import Resampled, percentile_interval, resample_accuracies
+from eval.arrays import Bools, Ints
 from eval.calibration import Reliability, expected_calibration_error, reliability
+from eval.conventions import other_conventions
 from eval.groups import GROUP_NAMES, Groups, assign_groups
+from eval.headlines import MACRO_NAMES, Headlines
+from eval.honesty import check_honesty, require_honest
 from eval.metrics import ClassScores, Confusions, class_scores, confusions
 from eval.outcomes import Outcomes
 from eval.schema import (
@@ -21,12 +22,10 @@ from eval.schema import (
     CalibrationSummary,
     ClassCounts,
     Confusion,
-    Difference,
-    Figure,
     Gain,
     GroupInfo,
     GroupRule,
-    Headline,
+    Honesty,
     RowCounts,
     RunMetrics,
     SelectiveSummary,
@@ -66,12 +65,20 @@ class Evaluation:
     metrics: RunMetrics
 
 
-def evaluate(outcomes: Outcomes, settings: Settings) -> Evaluation:
+def evaluate(outcomes: Outcomes, settings: Settings, *, force: bool = False) -> Evaluation:
     """Compute every figure of a run.
 
+    Args:
+        outcomes: of the run.
+        settings: of groups, intervals and bins.
+        force: evaluate rows that were trained on or selected by, and say so in the metrics.
+
     Raises:
-        ReportFault: settings that contradict themselves, or metadata that is not JSON.
+        ReportFault: settings that contradict themselves, or metadata that is not JSON, or rows
+            that were trained on or selected by.
     """
+    honesty = check_honesty(outcomes, forced=force)
+    require_honest(outcomes.name, honesty)
     count = len(outcomes.classes)
     groups = None
     if outcomes.train_counts is not None:
@@ -80,7 +87,9 @@ def evaluate(outcomes: Outcomes, settings: Settings) -> Evaluation:
     base = _branch_scores(outcomes.labels, outcomes.base, count)
     retrieval = _branch_scores(outcomes.labels, outcomes.retrieval, count)
     pairs = confusions(outcomes.labels, outcomes.predictions, count)
-    headlines = _Headlines(outcomes, groups, fused.support, settings)
+    hits = _hits(outcomes)
+    headlines = Headlines(outcomes.labels, count, hits, groups, settings)
+    headline = headlines.of("fused", "top5" if "top5" in hits else None)
     diagram = curve = None
     if outcomes.confidence is not None:
         diagram = reliability(outcomes.confidence, outcomes.correct, settings.bins)
@@ -92,16 +101,18 @@ def evaluate(outcomes: Outcomes, settings: Settings) -> Evaluation:
             total=outcomes.total,
             evaluated=len(outcomes),
             unlabelled=outcomes.unlabelled,
-            unpredicted=outcomes.unpredicted,
+            unpredicted=len(outcomes.unpredicted),
         ),
         classes=ClassCounts(total=count, with_test_rows=tested, without_test_rows=count - tested),
         groups=None if groups is None else _group_rule(outcomes, groups, fused.support, settings),
-        headline=headlines.of("fused"),
-        branches=_branches(outcomes, headlines),
+        headline=headline,
+        conventions=other_conventions(outcomes, fused, headline.macro, settings),
+        honesty=honesty,
+        branches=_branches(hits, headlines),
         calibration=None if diagram is None else _calibration(diagram),
         selective=None if curve is None else _selective(curve),
         confusions=_confusion_records(outcomes.classes, pairs, fused.support),
-        notes=_notes(outcomes, count - tested),
+        notes=_notes(outcomes, count - tested, honesty),
         metadata=_JSON.validate_python(dict(outcomes.metadata)),
     )
     return Evaluation(
@@ -117,136 +128,44 @@ def evaluate(outcomes: Outcomes, settings: Settings) -> Evaluation:
     )
 
 
-class _Headlines:
-    """Figures with intervals of the fused prediction and the branches, from one resampling."""
-
-    def __init__(
-        self, outcomes: Outcomes, groups: Groups | None, support: Ints, settings: Settings
-    ) -> None:
-        self.outcomes = outcomes
-        self.support = support
-        self.settings = settings
-        self.hits: dict[str, Bools] = {"fused": outcomes.correct}
-        if outcomes.in_top5 is not None:
-            self.hits["top5"] = outcomes.in_top5
-        for name, given in (("base", outcomes.base), ("retrieval", outcomes.retrieval)):
-            if given is not None:
-                self.hits[name] = given == outcomes.labels
-        self.sets: dict[str, Bools] = {"macro": np.ones(len(outcomes.classes), dtype=bool)}
-        if groups is not None:
-            self.sets.update({name: groups.members(name) for name in GROUP_NAMES})
-        self.drawn: Resampled | None = None
-        if len(outcomes):
-            self.drawn = resample_accuracies(
-                outcomes.labels,
-                np.stack(list(self.hits.values()), axis=1),
-                np.stack(list(self.sets.values())),
-                resamples=settings.resamples,
-                seed=settings.seed,
-            )
-
-    def of(self, method: str) -> Headline:
-        groups = {name: self._macro(method, name) for name in GROUP_NAMES if name in self.sets}
-        return Headline(
-            top1=self._share(method),
-            top5=self._share("top5") if method == "fused" and "top5" in self.hits else None,
-            macro=self._macro(method, "macro"),
-            many=groups.get("many"),
-            medium=groups.get("medium"),
-            few=groups.get("few"),
-        )
-
-    def gain(self, method: str, over: str) -> Gain:
-        groups = {
-            name: self._difference(method, over, name) for name in GROUP_NAMES if name in self.sets
-        }
-        return Gain(
-            top1=self._difference(method, over, None),
-            macro=self._difference(method, over, "macro"),
-            many=groups.get("many"),
-            medium=groups.get("medium"),
-            few=groups.get("few"),
-        )
-
-    def _value(self, method: str, of_set: str | None) -> float | None:
-        hits = self.hits[method]
-        if of_set is None:
-            return float(hits.mean()) if len(hits) else None
-        right = np.bincount(self.outcomes.labels[hits], minlength=len(self.support))
-        judged = self.sets[of_set] & (self.support > 0)
-        if not judged.any():
-            return None
-        return float(np.mean(right[judged] / self.support[judged]))
-
-    def _samples(self, method: str, of_set: str | None) -> Floats | None:
-        if self.drawn is None:
-            return None
-        column = list(self.hits).index(method)
-        if of_set is None:
-            return self.drawn.share[:, column]
-        return self.drawn.macro[:, column, list(self.sets).index(of_set)]
-
-    def _share(self, method: str) -> Figure:
-        return self._figure(method, None, self.support)
-
-    def _macro(self, method: str, of_set: str) -> Figure:
-        return self._figure(method, of_set, np.where(self.sets[of_set], self.support, 0))
-
-    def _figure(self, method: str, of_set: str | None, support: Ints) -> Figure:
-        value, rows = self._value(method, of_set), int(support.sum())
-        interval, kind = None, None
-        if value is not None:
-            if value in (0.0, 1.0):
-                successes = rows if value == 1.0 else 0
-                interval = clopper_pearson_interval(successes, rows, self.settings.confidence)
-                kind = "exact"
-            else:
-                samples = self._samples(method, of_set)
-                if samples is not None:
-                    interval = percentile_interval(samples, self.settings.confidence)
-                    kind = "bootstrap"
-        low, high = interval if interval is not None else (None, None)
-        return Figure.model_validate(
-            {
-                "value": value,
-                "low": low,
-                "high": high,
-                "rows": rows,
-                "classes": int(np.count_nonzero(support)),
-                "interval": kind,
-            }
-        )
-
-    def _difference(self, method: str, over: str, of_set: str | None) -> Difference:
-        first, second = self._value(method, of_set), self._value(over, of_set)
-        one, other = self._samples(method, of_set), self._samples(over, of_set)
-        if first is None or second is None or one is None or other is None:
-            return Difference(value=None, low=None, high=None)
-        interval = percentile_interval(one - other, self.settings.confidence)
-        low, high = interval if interval is not None else (None, None)
-        return Difference(value=first - second, low=low, high=high)
-
-
 def _branch_scores(labels: Ints, given: Ints | None, count: int) -> ClassScores | None:
     return None if given is None else class_scores(labels, given, count)
 
 
-def _branches(outcomes: Outcomes, headlines: _Headlines) -> BranchSummary | None:
-    if outcomes.base is None and outcomes.retrieval is None:
+def _hits(outcomes: Outcomes) -> dict[str, Bools]:
+    """Which rows each method got right, and which have their label among the five best."""
+    hits = {"fused": outcomes.correct}
+    if outcomes.in_top5 is not None:
+        hits["top5"] = outcomes.in_top5
+    for name, given in (("base", outcomes.base), ("retrieval", outcomes.retrieval)):
+        if given is not None:
+            hits[name] = given == outcomes.labels
+    return hits
+
+
+def _branches(hits: Mapping[str, Bools], headlines: Headlines) -> BranchSummary | None:
+    if "base" not in hits and "retrieval" not in hits:
         return None
-    has_base, has_retrieval = outcomes.base is not None, outcomes.retrieval is not None
     rescued = harmed = None
-    if has_base:
-        base_right, right = headlines.hits["base"], headlines.hits["fused"]
-        rescued = int(np.count_nonzero(right & ~base_right))
-        harmed = int(np.count_nonzero(base_right & ~right))
+    if "base" in hits:
+        rescued = int(np.count_nonzero(hits["fused"] & ~hits["base"]))
+        harmed = int(np.count_nonzero(hits["base"] & ~hits["fused"]))
     return BranchSummary(
-        base=headlines.of("base") if has_base else None,
-        retrieval=headlines.of("retrieval") if has_retrieval else None,
-        gain_over_base=headlines.gain("fused", "base") if has_base else None,
-        gain_over_retrieval=headlines.gain("fused", "retrieval") if has_retrieval else None,
+        base=headlines.of("base") if "base" in hits else None,
+        retrieval=headlines.of("retrieval") if "retrieval" in hits else None,
+        gain_over_base=_gain(headlines, "base") if "base" in hits else None,
+        gain_over_retrieval=_gain(headlines, "retrieval") if "retrieval" in hits else None,
         rescued=rescued,
         harmed=harmed,
+    )
+
+
+def _gain(headlines: Headlines, over: str) -> Gain:
+    return Gain.model_validate(
+        {
+            name: headlines.difference("fused", over, name)
+            for name in ("top1", *MACRO_NAMES, "harmonic")
+        }
     )
 
 
@@ -318,12 +237,12 @@ def _confusion_records(classes: Sequence[str], pairs: Confusions, support: Ints)
     ]
 
 
-def _notes(outcomes: Outcomes, untested: int) -> list[str]:
+def _notes(outcomes: Outcomes, untested: int, honesty: Honesty) -> list[str]:
     notes = []
     facts: Mapping[str, int] = {
         "left out: the label is unknown": outcomes.unlabelled,
         "left out: labelled, but no prediction was made (a bad image, for instance)": (
-            outcomes.unpredicted
+            len(outcomes.unpredicted)
         ),
     }
     for said, rows in facts.items():
@@ -346,6 +265,20 @@ def _notes(outcomes: Outcomes, untested: int) -> list[str]:
         notes.append(
             f"Only the {outcomes.rank_depth} best classes of a row are known, so there is no top-5."
         )
+    for check, images in (
+        (honesty.training, "trained on"),
+        (honesty.selection, "selected by"),
+    ):
+        if check.checked == "not checked":
+            notes.append(
+                f"Whether test images were {images} was not checked: the file does not say which "
+                "images were, or not what its own contain."
+            )
+        elif check.unknown:
+            notes.append(
+                f"{check.unknown:,} rows without a content hash were not looked for among the "
+                f"images that were {images}."
+            )
     if not len(outcomes):
         notes.append("No row has both a label and a prediction: nothing could be evaluated.")
     return notes

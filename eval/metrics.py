@@ -13,6 +13,10 @@ from eval.errors import ReportFault
 _BLOCK_CELLS = 1 << 18  # score cells looked at together; they stay in the processor's cache
 
 
+RECALL_FLOOR = 1e-3
+"""What a recall of 0 counts as in the harmonic mean."""
+
+
 @dataclass(frozen=True)
 class ClassScores:
     """Counts and rates of every class; a rate is NaN where it has nothing to be a rate of.
@@ -194,6 +198,25 @@ def macro_accuracy(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: i
     recall = per_class_recall(labels, predictions, classes)
     known = recall[~np.isnan(recall)]
     return float(np.mean(known)) if known.size else None
+
+
+def harmonic_mean(recall: npt.ArrayLike, floor: float = RECALL_FLOOR) -> float | None:
+    """Harmonic mean of recalls, which a single bad class pulls down; None where there are none.
+
+    Recalls below ``floor`` count as ``floor``: otherwise one class with recall 0 would make the
+    mean 0, whatever the others do. Harmonic mean and floor as in Du and Wu, "No One Left Behind"
+    (CVPR 2023, arXiv 2303.03630).
+
+    Args:
+        recall: (C,) in [0, 1]; NaN, a class without test rows, is left out.
+        floor: above 0.
+
+    >>> round(harmonic_mean([1.0, 0.5, np.nan]), 4)  # 2 / (1 + 2)
+    0.6667
+    """
+    values = np.asarray(recall, dtype=np.float64)
+    known = values[~np.isnan(values)]
+    return float(1 / np.mean(1 / np.maximum(known, floor))) if known.size else None
 
 
 def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int) -> Ints:

@@ -51,7 +51,8 @@ class Outcomes:
         columns: what the source has of a row beyond its figures.
         total: rows before any was left out.
         unlabelled: rows left out because their label is unknown.
-        unpredicted: labelled rows left out because no prediction was made.
+        unpredicted: (U,) class index of the labelled rows that were left out because no prediction
+            was made.
     """
 
     source: Predictions | PredictionFile
@@ -71,7 +72,7 @@ class Outcomes:
     columns: tuple[str, ...]
     total: int
     unlabelled: int
-    unpredicted: int
+    unpredicted: Ints
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -212,7 +213,7 @@ def _join(source: Predictions | PredictionFile, parts: Iterable[_Part]) -> Outco
         columns=held[0].columns,
         total=len(labels),
         unlabelled=int(np.count_nonzero(labels < 0)),
-        unpredicted=int(np.count_nonzero((labels >= 0) & (given < 0))),
+        unpredicted=labels[(labels >= 0) & (given < 0)],
     )
 
 

@@ -60,6 +60,7 @@ def build_report(
     seed: int = 0,
     bins: int = 15,
     title: str | None = None,
+    force: bool = False,
 ) -> Report:
     """Compute a report of one or several runs, of filled attributes, or of both.
 
@@ -76,9 +77,11 @@ def build_report(
         seed: of the bootstrap.
         bins: of the calibration diagram.
         title: of the page.
+        force: report test rows that were trained on or selected by, marked on the page.
 
     Raises:
-        ReportFault: nothing to report, two runs of one name, or predictions that cannot be read.
+        ReportFault: nothing to report, two runs of one name, predictions that cannot be read, or
+            test rows that were trained on or selected by.
     """
     if not predictions and not fills:
         raise ReportFault("there is nothing to report: no predictions and no filled attributes")
@@ -93,7 +96,7 @@ def build_report(
         outcomes = source if isinstance(source, Outcomes) else reduce_predictions(source)
         if any(outcomes.name == other.outcomes.name for other in evaluations):
             raise ReportFault(f"two runs are named {outcomes.name!r}; a report needs to tell them")
-        evaluation = evaluate(outcomes, settings)
+        evaluation = evaluate(outcomes, settings, force=force)
         reader = read_image or FolderReader(
             Path(image_folder or outcomes.header.image_folder or ".")
         )

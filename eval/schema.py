@@ -49,10 +49,20 @@ class Headline(_Record):
         description="share of rows whose label is among the five best scores; null without scores "
         "or with five classes or fewer, where it says nothing"
     )
-    macro: Figure = Field(description="mean recall of the classes that have test rows")
+    macro: Figure = Field(
+        description="mean recall of the classes that have test rows, also called balanced accuracy"
+    )
     many: Figure | None = Field(description="macro over the many classes; null without counts")
     medium: Figure | None = Field(description="macro over the medium classes; null without counts")
     few: Figure | None = Field(description="macro over the few classes; null without counts")
+    harmonic: Figure = Field(
+        description="harmonic mean of the recalls of the classes that have test rows; a recall "
+        "below 0.001 counts as 0.001"
+    )
+    worst: Figure = Field(
+        description="lowest recall of a class that has test rows; classes and rows are those that "
+        "have it, and the interval is exact, for these rows"
+    )
 
 
 class Gain(_Record):
@@ -63,6 +73,7 @@ class Gain(_Record):
     many: Difference | None
     medium: Difference | None
     few: Difference | None
+    harmonic: Difference
 
 
 class RowCounts(_Record):
@@ -132,6 +143,41 @@ class SelectiveSummary(_Record):
     )
 
 
+class Convention(_Record):
+    """A figure as others count it, where that gives another number."""
+
+    name: str
+    figure: Figure
+    reason: str = Field(description="why it differs from the headline")
+
+
+class OverlapCheck(_Record):
+    """Whether test rows are among the images of training, or of the selection of settings."""
+
+    checked: Literal["content", "table", "not checked"] = Field(
+        description="by content hash; by the names of the tables alone; or not at all"
+    )
+    same_table: bool = Field(description="both are the same table by name")
+    rows: int = Field(description="evaluated rows whose image is among those images")
+    unknown: int = Field(description="evaluated rows without a content hash")
+    examples: list[str] = Field(description="ids of such rows, at most 5")
+    top1_without: float | None = Field(description="top-1 of the other rows; null without overlap")
+    macro_without: float | None = Field(description="macro of the other rows; null without overlap")
+
+    @property
+    def broken(self) -> bool:
+        """Whether figures from these rows cannot be trusted."""
+        return self.same_table or self.rows > 0
+
+
+class Honesty(_Record):
+    """What may make the figures better than they are."""
+
+    training: OverlapCheck
+    selection: OverlapCheck
+    forced: bool = Field(description="the report was asked for in spite of what was found")
+
+
 class BranchSummary(_Record):
     """What the two branches do alone, and what fusing them changes."""
 
@@ -160,7 +206,9 @@ class RunMetrics(_Record):
     classes: ClassCounts
     groups: GroupRule | None = Field(description="null where training counts are unknown")
     headline: Headline
-    branches: BranchSummary | None = Field(description="null without branch scores")
+    conventions: list[Convention] = Field(description="figures as others count them")
+    honesty: Honesty
+    branches: BranchSummary | None = Field(description="null without branch predictions")
     calibration: CalibrationSummary | None = Field(description="null without confidences")
     selective: SelectiveSummary | None = Field(description="null without confidences")
     confusions: list[Confusion] = Field(description="most frequent first, at most 20")
