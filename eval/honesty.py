@@ -43,8 +43,10 @@ def require_honest(name: str, honesty: Honesty) -> None:
     ):
         if check.broken:
             shown = ", ".join(repr(id) for id in check.examples)
+            if check.rows > len(check.examples):
+                shown += ", ..."
             said = (
-                f"{check.rows:,} test rows hold images that {deed} ({shown}{', ...' * more(check)})"
+                f"{check.rows:,} test rows hold images that {deed} ({shown})"
                 if check.rows
                 else f"the table of the test rows is one that {deed}"
             )
@@ -52,11 +54,6 @@ def require_honest(name: str, honesty: Honesty) -> None:
                 f"{name}: {said}, so its figures would be too good; report other rows, or use "
                 "--force to report these with a warning on the page"
             )
-
-
-def more(check: OverlapCheck) -> bool:
-    """Whether there are more such rows than the examples name."""
-    return check.rows > len(check.examples)
 
 
 def _check(outcomes: Outcomes, images: ImageSet | None) -> OverlapCheck:

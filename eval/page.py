@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure as MatplotlibFigure
@@ -19,14 +20,15 @@ from eval.evaluation import Evaluation
 from eval.examples import ExampleSet
 from eval.fills import FillScore
 from eval.groups import GROUP_NAMES
-from eval.schema import Difference, Figure, Gain, Headline, RunMetrics
+from eval.outcomes import Outcomes
+from eval.schema import ComparisonMetrics, Difference, Figure, Gain, Headline, RunMetrics
 from eval.svg import inline_svg
 
 if TYPE_CHECKING:
     from eval.report import Report
 
 _NONE, _MINUS = "\u2013", "\u2212"
-FIGURE_NAMES = ("top1", "top5", "macro", *GROUP_NAMES)
+FIGURE_NAMES = ("top1", "top5", "macro", *GROUP_NAMES, "harmonic", "worst")
 _GAIN_NAMES = ("top1", "macro", *GROUP_NAMES)
 _TITLES = {
     "top1": "Top-1",
@@ -35,14 +37,18 @@ _TITLES = {
     "many": "Many",
     "medium": "Medium",
     "few": "Few",
+    "harmonic": "Harmonic",
+    "worst": "Worst class",
 }
 _MEANINGS = {
     "top1": "rows predicted right",
     "top5": "rows with the label among five",
-    "macro": "mean recall over classes",
+    "macro": "balanced accuracy: mean recall over classes",
     "many": "mean recall, frequent classes",
     "medium": "mean recall, middle classes",
     "few": "mean recall, rare classes",
+    "harmonic": "harmonic mean of recalls",
+    "worst": "lowest recall of a class",
 }
 
 
@@ -88,6 +94,15 @@ class RunView:
 
 
 @dataclass(frozen=True)
+class ComparisonView:
+    """A run against the first one, as the template shows it."""
+
+    key: str
+    metrics: ComparisonMetrics
+    plot: Markup | None
+
+
+@dataclass(frozen=True)
 class FillView:
     """An attribute as the template shows it."""
 
@@ -116,6 +131,7 @@ def render_page(report: Report) -> str:
         count=count,
         plural=plural,
         cell=cell,
+        chance=chance,
         width=lambda share: f"{100 * share:.2f}",
     )
     script, style = (_source(environment, name) for name in ("report.js", "report.css"))
@@ -130,6 +146,10 @@ def render_page(report: Report) -> str:
             for number, (evaluation, examples) in enumerate(
                 zip(report.evaluations, report.examples, strict=True), start=1
             )
+        ],
+        comparisons=[
+            _comparison_view(number, comparison, report.evaluations[0].outcomes)
+            for number, comparison in enumerate(report.metrics.comparisons, start=2)
         ],
         settings=report.metrics.settings,
         fills=fills,
@@ -203,6 +223,43 @@ def cell(share: float | None) -> str:
     ('50.0', '')
     """
     return "" if share is None else f"{100 * share:.1f}"
+
+
+def chance(p: float) -> str:
+    """A p-value, as exact as anyone needs it.
+
+    >>> chance(0.0625), chance(0.00001)
+    ('0.062', '<0.001')
+    """
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _comparison_view(number: int, comparison: ComparisonMetrics, first: Outcomes) -> ComparisonView:
+    key, plot = f"change{number}", None
+    if first.train_counts is not None and comparison.classes:
+        counts = dict(zip(first.classes, first.train_counts.tolist(), strict=True))
+        known = [change for change in comparison.classes if change.name in counts]
+        groups = [GROUP_NAMES.index(change.group or "few") for change in known]
+        differences = np.array([change.after - change.before for change in known])
+        figure = plots.plot_changes([counts[one.name] for one in known], differences, groups)
+        titles = [
+            f"{one.name}: {points(one.after - one.before)} points, {plural(one.lost, 'row')} lost, "
+            f"{one.gained:,} gained"
+            for one in known
+        ]
+        names = {
+            group: [titles[i] for i in members]
+            for group, members in plots.dots_by_group(np.array(groups), differences).items()
+            if members.size
+        }
+        plot = _svg(
+            figure,
+            "Difference in recall of each class that changed against its training rows; the table "
+            "below holds the same numbers",
+            f"{key}-dots",
+            names,
+        )
+    return ComparisonView(key=key, metrics=comparison, plot=plot)
 
 
 def _run_view(number: int, evaluation: Evaluation, examples: Sequence[ExampleSet]) -> RunView:

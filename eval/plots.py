@@ -57,26 +57,7 @@ def plot_accuracy_by_count(
     shown: Floats = np.asarray(recall, dtype=np.float64)
     known = ~np.isnan(shown)
     figure, axes = _axes((8.6, 3.9))
-    size = float(np.clip(4000 / max(1, known.sum()), 9, 34))
-    if groups is None:
-        parts = [("all", known, UNGROUPED)]
-    else:
-        index = as_indices(groups, "groups")
-        parts = [
-            (name, known & (index == i), GROUP_COLOURS[name]) for i, name in enumerate(GROUP_NAMES)
-        ]
-    for name, mask, colour in parts:
-        if mask.any():
-            dots = axes.scatter(
-                counts[mask],
-                shown[mask],
-                s=size,
-                color=colour,
-                alpha=0.65,
-                linewidths=0,
-                label=None if name == "all" else f"{name} ({int(mask.sum())} classes)",
-            )
-            dots.set_gid(f"dots-{name}")
+    _dots(axes, counts, shown, None if groups is None else as_indices(groups, "groups"))
     curves: dict[str, Floats] = {"fused": shown}
     for name, values in (("base", base_recall), ("retrieval", retrieval_recall)):
         if values is not None:
@@ -94,17 +75,36 @@ def plot_accuracy_by_count(
                 zorder=3 if name == "fused" else 2.5,
                 label=label,
             )
-    axes.set_xscale("symlog", linthresh=1, linscale=0.4)
-    if known.any():
-        low, high = int(counts[known].min()), int(counts[known].max())
-        axes.set_xlim(low * 0.85 if low > 1 else low - 0.3, max(high * 1.15, high + 0.5))
-    axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=[1, 2, 5]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_xlabel("training rows of the class")
+    _count_axis(axes, counts[known])
     axes.set_ylabel("recall")
     axes.set_ylim(-0.04, 1.04)
     _percent(axes.yaxis)
     _legend(axes, rows=2 if len(axes.get_legend_handles_labels()[0]) > 4 else 1)
+    return figure
+
+
+def plot_changes(
+    train_counts: npt.ArrayLike, differences: npt.ArrayLike, groups: npt.ArrayLike | None = None
+) -> Figure:
+    """Difference in recall of classes against their training rows, as dots around zero.
+
+    Args:
+        train_counts: (C,) training rows, at least 0.
+        differences: (C,) recall after minus recall before, in [-1, 1]; NaN has no dot.
+        groups: (C,) positions in ``GROUP_NAMES``, for the colours.
+    """
+    counts = as_indices(train_counts, "train_counts")
+    shown: Floats = np.asarray(differences, dtype=np.float64)
+    known = ~np.isnan(shown)
+    figure, axes = _axes((8.6, 3.2))
+    axes.axhline(0, color=MUTED, linewidth=1)
+    _dots(axes, counts, shown, None if groups is None else as_indices(groups, "groups"))
+    _count_axis(axes, counts[known])
+    reach = 1.1 * float(np.abs(shown[known]).max()) if known.any() else 1.0
+    axes.set_ylim(-max(reach, 0.02), max(reach, 0.02))
+    axes.set_ylabel("difference in recall")
+    _percent(axes.yaxis)
+    _legend(axes)
     return figure
 
 
@@ -222,6 +222,35 @@ def plot_risk_coverage(curves: Mapping[str, RiskCoverage]) -> Figure:
     if len(curves) > 1:
         _legend(axes)
     return figure
+
+
+def _dots(axes: Axes, counts: Ints, values: Floats, groups: Ints | None) -> None:
+    """A dot a class, coloured by group, in groups of the ids that ``dots_by_group`` names."""
+    members = dots_by_group(groups, values)
+    size = float(np.clip(4000 / max(1, sum(len(rows) for rows in members.values())), 9, 34))
+    for gid, rows in members.items():
+        if rows.size:
+            name = gid.removeprefix("dots-")
+            dots = axes.scatter(
+                counts[rows],
+                values[rows],
+                s=size,
+                color=GROUP_COLOURS.get(name, UNGROUPED),
+                alpha=0.65,
+                linewidths=0,
+                label=None if groups is None else f"{name} ({len(rows)} classes)",
+            )
+            dots.set_gid(gid)
+
+
+def _count_axis(axes: Axes, counts: Ints) -> None:
+    axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+    if counts.size:
+        low, high = int(counts.min()), int(counts.max())
+        axes.set_xlim(low * 0.85 if low > 1 else low - 0.3, max(high * 1.15, high + 0.5))
+    axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=[1, 2, 5]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xlabel("training rows of the class")
 
 
 def _plain(name: str) -> str:

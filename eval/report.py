@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval.comparison import compare
 from eval.errors import ReportFault
 from eval.evaluation import Evaluation, evaluate
 from eval.examples import ExampleSet, pick_examples
@@ -109,6 +110,10 @@ def build_report(
         metrics=MetricsDocument(
             settings=settings,
             runs=[evaluation.metrics for evaluation in evaluations],
+            comparisons=[
+                compare(evaluations[0].outcomes, other.outcomes, settings)
+                for other in evaluations[1:]
+            ],
             fills={name: _fill_record(score) for name, score in scores.items()} or None,
             fills_total=None if total is None else _fill_record(total),
         ),

@@ -216,6 +216,60 @@ class RunMetrics(_Record):
     metadata: dict[str, JsonValue] = Field(description="provenance, as the predictions gave it")
 
 
+class FigureChange(_Record):
+    """A figure of two runs on their common rows."""
+
+    name: str = Field(description="top1, top5, macro, many, medium, few or harmonic")
+    before: Figure
+    after: Figure
+    difference: Difference = Field(description="after minus before, paired")
+    changed: int = Field(description="rows of these classes that are right in one run only")
+    alarm: bool = Field(
+        description="it fell by more than its noise: the paired interval lies below zero, and at "
+        "least six rows changed sides"
+    )
+
+
+class ClassChange(_Record):
+    """A class of which rows changed sides."""
+
+    name: str
+    group: Literal["many", "medium", "few"] | None
+    rows: int = Field(description="common test rows")
+    before: float = Field(description="recall of the first run")
+    after: float = Field(description="recall of the second run")
+    lost: int = Field(description="rows that only the first run has right")
+    gained: int = Field(description="rows that only the second run has right")
+    p: float = Field(description="exact two-sided sign test of lost against gained")
+    alarm: bool = Field(
+        description="it fell by more than its noise: found by the sign tests over all classes at "
+        "a false discovery rate of 1 - confidence (Benjamini-Hochberg)"
+    )
+
+
+class ComparisonMetrics(_Record):
+    """A run against the first one of the report, on the rows that both answered."""
+
+    before: str
+    after: str
+    rows: int = Field(description="rows with a label and a prediction in both")
+    only_before: int = Field(description="rows that only the first run answered; left out")
+    only_after: int = Field(description="rows that only the second run answered; left out")
+    groups: str | None = Field(description="the rule of the groups; null without counts")
+    figures: list[FigureChange]
+    classes: list[ClassChange] = Field(description="classes that changed, greatest fall first")
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """Names of the figures that fell by more than their noise."""
+        return tuple(figure.name for figure in self.figures if figure.alarm)
+
+    @property
+    def class_alarms(self) -> tuple[str, ...]:
+        """Names of the classes that fell by more than their noise."""
+        return tuple(change.name for change in self.classes if change.alarm)
+
+
 class FillMetrics(_Record):
     """One attribute, or all of them."""
 
@@ -247,5 +301,8 @@ class MetricsDocument(_Record):
     schema_version: Literal[1] = SCHEMA_VERSION
     settings: Settings
     runs: list[RunMetrics]
+    comparisons: list[ComparisonMetrics] = Field(
+        description="each further run against the first one"
+    )
     fills: dict[str, FillMetrics] | None = Field(description="null where nothing was filled")
     fills_total: FillMetrics | None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from eval.schema import Figure, MetricsDocument
+from eval.schema import ComparisonMetrics, Figure, MetricsDocument
 
-_NAMES = ("top1", "top5", "macro", "many", "medium", "few")
+_NAMES = ("top1", "top5", "macro", "many", "medium", "few", "harmonic", "worst")
 
 
 def summarise(metrics: MetricsDocument) -> str:
@@ -33,8 +33,27 @@ def summarise(metrics: MetricsDocument) -> str:
                 ]
             )
         text = "\n\n".join(part for part in (text, _aligned(fills)) if part)
+    for comparison in metrics.comparisons:
+        text += "\n" + _compared(comparison)
     notes = [f"{run.name}: {note}" for run in metrics.runs for note in run.notes]
     return "\n".join([text, *notes])
+
+
+def _compared(comparison: ComparisonMetrics) -> str:
+    """The differences in points with their intervals, and what fell by more than its noise."""
+    said = [
+        f"{one.name} {100 * one.difference.value:+.1f}{' (!)' if one.alarm else ''}"
+        for one in comparison.figures
+        if one.difference.value is not None
+    ]
+    line = f"{comparison.after} - {comparison.before}: {', '.join(said) or 'no common rows'}"
+    fallen = comparison.class_alarms
+    if comparison.alarms or fallen:
+        line += "\n  worse by more than noise: " + ", ".join(
+            [*comparison.alarms, *(f"class {name}" for name in fallen[:10])]
+        )
+        line += f" and {len(fallen) - 10} more classes" if len(fallen) > 10 else ""
+    return line
 
 
 def _said(figure: Figure | None) -> str:

@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from eval.errors import ReportFault
+from eval.image_sets import ImageSet, image_set
 
 _LABEL_NAMES = ("label", "class")
 _COUNT_NAMES = ("count", "train_count", "train_rows")
@@ -55,6 +56,30 @@ def read_train_counts(path: str | Path) -> dict[str, int]:
             raise ReportFault(f"{file}: row {row}, column {label!r}: {said}")
         counts[name] = _whole(cell, f"{file}: row {row}, column {column!r}")
     return counts
+
+
+def read_train_images(path: str | Path) -> ImageSet | None:
+    """The training images that a table of training rows tells by a column ``content_hash``.
+
+    Args:
+        path: as for :func:`read_train_counts`.
+
+    Returns:
+        The images; None where the file has no such column.
+
+    Raises:
+        ReportFault: as for :func:`read_train_counts`, or a cell that is no hash.
+    """
+    file = Path(path)
+    if file.suffix.lower() == ".json":
+        return None
+    table = _read(file)
+    if "content_hash" not in table.column_names:
+        return None
+    try:
+        return image_set(table.column("content_hash").cast(pa.string()).to_pylist(), str(file))
+    except ReportFault as fault:
+        raise ReportFault(f"{file}: {fault}") from fault
 
 
 def read_classes(path: str | Path) -> list[str]:

@@ -2,7 +2,7 @@
 // Sorting and searching of the class tables. The tables are whole without it.
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
-  const box = table.closest("section");
+  const box = table.closest("[data-box]");
   const search = box.querySelector("input[type=search]");
   const group = box.querySelector("select[data-group]");
   const said = box.querySelector("[data-said]");
@@ -10,7 +10,9 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   const heads = Array.from(table.tHead.rows[0].cells);
   const value = (row, column, numeric) => {
     const text = row.cells[column].textContent.trim();
-    return numeric ? (text === "" ? null : parseFloat(text.replace(/,/g, ""))) : text.toLowerCase();
+    if (!numeric) return text.toLowerCase();
+    const number = parseFloat(text.replace(/,/g, "").replace("\u2212", "-").replace("<", ""));
+    return Number.isNaN(number) ? null : number;
   };
   const sort = (column) => {
     const head = heads[column];
@@ -32,12 +34,13 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     const button = head.querySelector("button");
     if (button) button.addEventListener("click", () => sort(column));
   });
+  const groupAt = group ? heads.findIndex((head) => head.textContent === "Group") : -1;
   const filter = () => {
     const wanted = search ? search.value.trim().toLowerCase() : "";
     const only = group ? group.value : "";
     let shown = 0;
     for (const row of rows) {
-      const fits = (!only || row.dataset.g === only) && row.cells[0].textContent.toLowerCase().includes(wanted);
+      const fits = (!only || row.cells[groupAt].textContent === only) && row.cells[0].textContent.toLowerCase().includes(wanted);
       row.hidden = !fits;
       shown += fits;
     }

@@ -30,7 +30,8 @@ def report(
         Path | None,
         typer.Option(
             help="Training rows by class: a .csv or .parquet with the columns label and count, or "
-            "a table of training rows with the column label; .json {class: count}.",
+            "a table of training rows with the column label (and content_hash, SHA-256 of the "
+            "images, to look for test images among them); .json {class: count}.",
             metavar="FILE",
         ),
     ] = None,
@@ -49,6 +50,21 @@ def report(
         int, typer.Option(min=0, max=50, help="Examples of each kind on the page.")
     ] = 6,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap intervals.")] = 0,
+    fail_if_worse: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="End with exit code 1 if a later run is worse than the first: top1, top5, macro, "
+            "many, medium, few, harmonic or class, by more than TOLERANCE (0.01 is a point) or, "
+            "without one, by more than its noise; repeatable.",
+            metavar="NAME[:TOLERANCE]",
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Report test rows that were trained on or selected by, and mark them."
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     r"""Report predictions class by class: metrics.json, per_class.csv and report.html in OUT.
@@ -56,18 +72,33 @@ def report(
     \b
     Example:
       rac report runs/test.parquet -o runs/report
-      rac report ours.csv theirs.csv --train-counts train.csv -o runs/compare
+      rac report old.csv new.csv --train-counts train.csv --fail-if-worse few:0.01 -o runs/compare
     """
+    from eval.gates import failed_gates, parse_gate
     from eval.predictions import open_predictions
     from eval.report import build_report, write_report
     from eval.terminal import summarise
-    from eval.train_counts import read_classes, read_train_counts
+    from eval.train_counts import read_classes, read_train_counts, read_train_images
+    from rac.errors import JobFailed
 
+    gates = [parse_gate(text) for text in fail_if_worse or []]
+    if gates and len(predictions) < 2:
+        raise typer.BadParameter("--fail-if-worse compares runs: give two or more, the old first")
     counts = read_train_counts(train_counts) if train_counts else None
     order = read_classes(classes) if classes else None
-    opened = [open_predictions(path, classes=order, train_counts=counts) for path in predictions]
+    trained = read_train_images(train_counts) if train_counts else None
+    opened = [
+        open_predictions(path, classes=order, train_counts=counts, training=trained)
+        for path in predictions
+    ]
     built = build_report(
-        opened, many=many, few=few, examples=examples, image_folder=images, seed=seed
+        opened,
+        many=many,
+        few=few,
+        examples=examples,
+        image_folder=images,
+        seed=seed,
+        force=force,
     )
     files = write_report(built, out)
     if json:
@@ -75,3 +106,6 @@ def report(
     else:
         typer.echo(summarise(built.metrics))
         typer.echo(f"\n{files.page}")
+    worse = failed_gates(gates, built.metrics.comparisons)
+    if worse:
+        raise JobFailed("; ".join(worse))

@@ -109,7 +109,9 @@ def test_page_asks_for_nothing_and_carries_the_hash_of_its_script(make_predictio
 
 
 def test_ids_of_the_page_are_unique_and_references_lead_somewhere(make_predictions, tmp_path):
-    report = build_report([make_predictions(1), make_predictions(2)])
+    report = build_report(
+        [make_predictions(1), make_predictions(2, labels=make_predictions(1).labels)]
+    )
     _, page = written(report, tmp_path)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
