@@ -6,6 +6,7 @@ Shapes: N rows, D embedding dimensions, T trunk dimensions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,8 @@ class EmbeddedBatch:
     Attributes:
         rows: the cells of all columns as the table has them.
         items: N items (id, image cell, label, text).
-        embedding: (N, D) float32, unit norm; zeros where not ``ok``.
-        trunk: (N, T) float32; zeros where not ``ok``.
+        vectors: N pairs of an embedding (D,) and trunk features (T,); None for a bad image.
+        sizes: (D, T).
         ok: (N,) bool, whether the image could be read.
         reasons: N reasons, each None or ``<reason>: <detail>``.
         hashes: N SHA-256 of the image's bytes, None where there were none to read.
@@ -31,16 +32,31 @@ class EmbeddedBatch:
 
     rows: pa.RecordBatch
     items: list[Item]
-    embedding: FloatArray
-    trunk: FloatArray
+    vectors: list[tuple[FloatArray, FloatArray] | None]
+    sizes: tuple[int, int]
     ok: npt.NDArray[np.bool_]
     reasons: list[str | None]
     hashes: list[str | None]
 
+    @cached_property
+    def embedding(self) -> FloatArray:
+        """(N, D) float32, unit norm; zeros where not ``ok``."""
+        return self._stacked(0)
+
+    @cached_property
+    def trunk(self) -> FloatArray:
+        """(N, T) float32; zeros where not ``ok``. Put together only when it is asked for."""
+        return self._stacked(1)
+
+    def _stacked(self, kind: int) -> FloatArray:
+        blank = np.zeros(self.sizes[kind], np.float32)
+        rows = [blank if pair is None else pair[kind] for pair in self.vectors]
+        return np.stack(rows) if rows else blank.reshape(1, -1)[:0]
+
 
 @dataclass(frozen=True)
 class Features:
-    """All rows of a table in memory; the attributes are those of :class:`EmbeddedBatch`."""
+    """All rows of a table in memory; what they are, :class:`EmbeddedBatch` says."""
 
     items: list[Item]
     embedding: FloatArray

@@ -12,7 +12,9 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,7 @@ from rac.embedding.bad import BadTally
 from rac.embedding.batch import EmbeddedBatch
 from rac.embedding.cache import EmbeddingCache
 from rac.embedding.stages import Stage, Stages
-from rac.embedding.stream import Rows, embed_rows
+from rac.embedding.stream import Rows, embed_rows, read_rows
 from rac.encoders import Encoder
 from rac.encoders.base import FloatArray
 from rac.errors import InputError
@@ -131,11 +133,10 @@ def write_embeddings(
         parts = _Parts.open(out / _UNFINISHED, job, _schema(encoder, trunk), restart=restart)
         resumed = parts.rows
         tally = BadTally(max_bad, rows=parts.rows, bad=parts.bad)
-        rows = (Rows(cells, table.items(cells)) for cells in table.batches(batch_size))
         with progress_bar("embedding", table.num_rows(), shown=progress) as advance:
             advance(resumed)
             for batch in embed_rows(
-                parts.after_done(rows, table.source),
+                parts.after_done(read_rows(table, batch_size), table.source),
                 table.base,
                 encoder,
                 cache=cache,
@@ -148,6 +149,7 @@ def write_embeddings(
                 advance(len(batch.items))
         with stages.waiting(Stage.disk):
             parts.flush()
+            parts.settle()
             tally.close()
             target = out / "embeddings.parquet"
             parts.join(target)
@@ -172,6 +174,16 @@ def write_embeddings(
     return summary
 
 
+@dataclass
+class _Gathered:
+    """Columns of the rows that make the next part."""
+
+    ids: list[str] = field(default_factory=list)
+    vectors: list[tuple[FloatArray, FloatArray] | None] = field(default_factory=list)
+    reasons: list[str | None] = field(default_factory=list)
+    hashes: list[str | None] = field(default_factory=list)
+
+
 class _Parts:
     """The finished rows of an unfinished job: files of whole parts, and what is gathered next."""
 
@@ -180,9 +192,10 @@ class _Parts:
         self._schema = schema
         self._files: list[Path] = []
         self._inputs: list[tuple[int, str]] = []
-        self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = 0
+        self._waiting = _Gathered()
         self._digest = hashlib.sha256()
+        self._writing: Future[None] | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="parts")
         self.rows = 0
         self.bad = 0
 
@@ -241,27 +254,32 @@ class _Parts:
         """Take a batch; write a part when there are rows enough."""
         for item in batch.items:
             _add_input(self._digest, item.id, item.image)
-        self._waiting.append(_record_batch(batch, self._schema))
-        self._waiting_rows += len(batch.items)
-        if self._waiting_rows >= _PART_ROWS:
+        # Not the batch itself: its cells may hold whole images.
+        self._waiting.ids += [item.id for item in batch.items]
+        self._waiting.vectors += batch.vectors
+        self._waiting.reasons += batch.reasons
+        self._waiting.hashes += batch.hashes
+        if len(self._waiting.ids) >= _PART_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered as a part, whole."""
-        if not self._waiting_rows:
+        """Write what was gathered as a part, whole, beside the work on the next one."""
+        self.settle()
+        if not self._waiting.ids:
             return
         path = self._path(self.rows)
         metadata = {**self._schema.metadata, _INPUTS_KEY: self._digest.hexdigest().encode()}
-        with (
-            replace_file(path) as draft,
-            _writer(draft, self._schema.with_metadata(metadata)) as writer,
-        ):
-            for waiting in self._waiting:
-                writer.write_batch(waiting)
+        schema = self._schema.with_metadata(metadata)
+        self._writing = self._writer.submit(_write_part, path, schema, self._waiting)
         self._files.append(path)
-        self.rows += self._waiting_rows
-        self._waiting, self._waiting_rows = [], 0
+        self.rows += len(self._waiting.ids)
+        self._waiting = _Gathered()
         self._digest = hashlib.sha256()
+
+    def settle(self) -> None:
+        """Wait until the part that is being written lies on the disk."""
+        if self._writing is not None:
+            self._writing.result()
 
     def join(self, target: Path) -> None:
         """Write all parts into one file."""
@@ -317,6 +335,29 @@ def _add_input(digest: hashlib._Hash, ident: str, image: str | bytes | None) -> 
     digest.update(b"%d:%b%d:%b" % (len(name), name, len(cell), cell))
 
 
+def _write_part(path: Path, schema: pa.Schema, rows: _Gathered) -> None:
+    columns = {
+        "id": pa.array(rows.ids, pa.string()),
+        "embedding": _vectors(rows, 0, schema),
+        "status": pa.array(["bad" if reason else "ok" for reason in rows.reasons], pa.string()),
+        "reason": pa.array(rows.reasons, pa.string()),
+        "content_hash": pa.array(rows.hashes, pa.string()),
+    }
+    if "trunk" in schema.names:
+        columns["trunk"] = _vectors(rows, 1, schema)
+    table = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    with replace_file(path) as draft, _writer(draft, schema) as writer:
+        writer.write_table(table)
+
+
+def _vectors(rows: _Gathered, kind: int, schema: pa.Schema) -> pa.FixedSizeListArray:
+    dim = schema.field(("embedding", "trunk")[kind]).type.list_size
+    blank = np.zeros(dim, np.float32)
+    values = np.concatenate([blank if pair is None else pair[kind] for pair in rows.vectors])
+    bad = pa.array([pair is None for pair in rows.vectors])
+    return pa.FixedSizeListArray.from_arrays(pa.array(values), dim, mask=bad)
+
+
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     # Vectors neither repeat nor compress: trying to costs more than writing them.
     return pq.ParquetWriter(
@@ -342,24 +383,4 @@ def _schema(encoder: Encoder, trunk: bool) -> pa.Schema:
             pa.field("content_hash", pa.string()),
         ],
         metadata={METADATA_KEY: json.dumps(metadata).encode()},
-    )
-
-
-def _record_batch(batch: EmbeddedBatch, schema: pa.Schema) -> pa.RecordBatch:
-    bad = pa.array(~batch.ok)
-    columns = {
-        "id": pa.array([item.id for item in batch.items], pa.string()),
-        "embedding": _vectors(batch.embedding, bad),
-        "status": pa.array(np.where(batch.ok, "ok", "bad"), pa.string()),
-        "reason": pa.array(batch.reasons, pa.string()),
-        "content_hash": pa.array(batch.hashes, pa.string()),
-    }
-    if "trunk" in schema.names:
-        columns["trunk"] = _vectors(batch.trunk, bad)
-    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-
-
-def _vectors(values: FloatArray, bad: pa.BooleanArray) -> pa.FixedSizeListArray:
-    return pa.FixedSizeListArray.from_arrays(
-        pa.array(values.reshape(-1)), values.shape[1], mask=bad
     )

@@ -68,16 +68,29 @@ def embed_table(
     Raises:
         JobFailed: the share of bad images passes ``max_bad``.
     """
-    rows = (Rows(cells, table.items(cells)) for cells in table.batches(batch_size))
     tally = BadTally(max_bad)
     with progress_bar(description, table.num_rows(), shown=progress) as advance:
         for batch in embed_rows(
-            rows, table.base, encoder, cache=cache, limits=limits, stages=Stages()
+            read_rows(table, batch_size),
+            table.base,
+            encoder,
+            cache=cache,
+            limits=limits,
+            stages=Stages(),
         ):
             tally.count(batch.reasons)
             advance(len(batch.items))
             yield batch
     tally.close()
+
+
+def read_rows(table: Table, batch_size: int) -> Iterator[Rows]:
+    """Read a table from its start, at most ``batch_size`` rows at a time."""
+    # Tables are read in larger pieces than a network likes; each costs something.
+    for cells in table.batches():
+        items = table.items(cells)
+        for start in range(0, len(items), batch_size):
+            yield Rows(cells.slice(start, batch_size), items[start : start + batch_size])
 
 
 def embed_rows(
@@ -186,17 +199,11 @@ class _Encoding:
 
     def batch(self, features: ImageFeatures | None) -> EmbeddedBatch:
         """Bring known, new and bad images together in the order of the rows."""
-        count = len(self._prepared)
-        embedding, trunk = (np.zeros((count, size), np.float32) for size in self._sizes)
-        for row, one in enumerate(self._prepared):
-            vectors = self._vectors(one, features)
-            if vectors is not None:
-                embedding[row], trunk[row] = vectors
         return EmbeddedBatch(
             rows=self._rows.cells,
             items=self._rows.items,
-            embedding=embedding,
-            trunk=trunk,
+            vectors=[self._vectors(one, features) for one in self._prepared],
+            sizes=self._sizes,
             ok=np.array([one.reason is None for one in self._prepared], np.bool_),
             reasons=[one.reason for one in self._prepared],
             hashes=[one.content_hash for one in self._prepared],

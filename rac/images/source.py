@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import stat
+from functools import lru_cache
 from pathlib import Path
 
 from rac.images.faults import BadImage, Reason
@@ -91,33 +92,46 @@ def _read_url(url: str, limits: ImageLimits) -> bytes:
     return fetch_from_store(url, limits)
 
 
-def _locate(cell: str, base: str | Path | None, limits: ImageLimits) -> Path:
+def _locate(cell: str, base: str | Path | None, limits: ImageLimits) -> str:
     if "\0" in cell:
         raise BadImage(Reason.MISSING, "the path holds a NUL character")
     if base is None and not os.path.isabs(cell):
         raise BadImage(
             Reason.BLOCKED_PATH, "a relative path, and this table has no folder it could start from"
         )
-    folder = Path(base) if base is not None else Path("/")
-    path = Path(os.path.realpath(folder / cell))
-    if "\\" in cell and not path.exists():
+    folder = os.fspath(base) if base is not None else "/"
+    path = _real_path(os.path.join(folder, cell))
+    if "\\" in cell and not os.path.exists(path):
         # Catalogues written on Windows.
-        path = Path(os.path.realpath(folder / cell.replace("\\", "/")))
+        path = _real_path(os.path.join(folder, cell.replace("\\", "/")))
     if limits.allow_outside:
         return path
-    allowed = [Path(os.path.realpath(root)) for root in limits.roots]
-    if base is not None:
-        allowed.append(Path(os.path.realpath(base)))
-    if not any(path.is_relative_to(root) for root in allowed):
+    roots = limits.roots if base is None else (base, *limits.roots)
+    allowed = (_real_folder(os.fspath(root)) for root in roots)
+    if not any(path == root or path.startswith(root.rstrip("/") + "/") for root in allowed):
         raise BadImage(
             Reason.BLOCKED_PATH,
             f"{path} lies outside the table's folder; allow its folder with "
-            f"--image-root {path.parent}",
+            f"--image-root {os.path.dirname(path)}",
         )
     return path
 
 
-def _read_file(path: Path, cell: str, limits: ImageLimits) -> bytes:
+def _real_path(path: str) -> str:
+    """Follow every symbolic link; a folder's links are followed once for all of its files."""
+    folder, name = os.path.split(path)
+    if name in ("", ".", ".."):
+        return os.path.realpath(path)
+    found = os.path.join(_real_folder(folder), name)
+    return os.path.realpath(found) if os.path.islink(found) else found
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _read_file(path: str, cell: str, limits: ImageLimits) -> bytes:
     try:
         # O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -125,7 +139,7 @@ def _read_file(path: Path, cell: str, limits: ImageLimits) -> bytes:
         raise BadImage(Reason.MISSING, f"there is no file {cell}") from error
     except OSError as error:
         raise BadImage(Reason.UNREADABLE, f"{cell}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as handle:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise BadImage(Reason.UNREADABLE, f"{cell} is not a file")
@@ -134,8 +148,21 @@ def _read_file(path: Path, cell: str, limits: ImageLimits) -> bytes:
                 Reason.TOO_MANY_BYTES,
                 f"{status.st_size:,} bytes; the limit is {limits.max_bytes:,}",
             )
-        # One byte more than allowed: the file may be growing.
-        data = handle.read(limits.max_bytes + 1)
+        data = _read_all(descriptor, status.st_size, limits.max_bytes)
+    finally:
+        os.close(descriptor)
     if len(data) > limits.max_bytes:
         raise BadImage(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes:,} bytes")
     return data
+
+
+def _read_all(descriptor: int, expected: int, most: int) -> bytes:
+    """Read to the end, and not far past ``most`` bytes: the file may be growing."""
+    data = os.read(descriptor, expected + 1)
+    if len(data) == expected:
+        return data
+    pieces = [data]
+    while data and sum(map(len, pieces)) <= most:
+        data = os.read(descriptor, 1 << 20)
+        pieces.append(data)
+    return b"".join(pieces)
