@@ -8,6 +8,7 @@ import typer
 
 from rac.cli import (
     bench,
+    cache,
     data,
     encoders,
     fill,
@@ -40,6 +41,7 @@ app.command("zero-shot")(zero_shot.zero_shot)
 app.command()(embed_command.embed)
 app.add_typer(index.app, name="index")
 app.add_typer(data.app, name="data")
+app.add_typer(cache.app, name="cache")
 app.add_typer(bench.app, name="bench")
 app.command("encoders")(encoders.encoders)
 app.command()(doctor_command.doctor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,15 @@ from rac.encoders.base import FloatArray
 from rac.home import cache_home
 
 _FIRST_MAP_BYTES = 1 << 30
+
+
+DESCRIPTION = "encoder.json"
+"""A file beside the entries that names the encoder."""
+
+
+def caches_folder() -> Path:
+    """Give the folder that holds the caches of all encoders, each named by its identity."""
+    return cache_home() / "embeddings"
 
 
 class EmbeddingCache:
@@ -32,8 +42,11 @@ class EmbeddingCache:
             folder: where all caches lie; ``<cache home>/embeddings`` by default.
         """
         self._sizes = (encoder.embedding_dim, encoder.trunk_dim)
-        self.path = (folder or cache_home() / "embeddings") / encoder.identity
+        self.path = (folder or caches_folder()) / encoder.identity
         self.path.mkdir(parents=True, exist_ok=True)
+        # Who the cache belongs to, for people; its date says when it was used last.
+        description = json.dumps({"encoder": encoder.name}) + "\n"
+        (self.path / DESCRIPTION).write_text(description, encoding="utf-8")
         self._environment = lmdb.open(str(self.path), map_size=_FIRST_MAP_BYTES, max_readers=512)
 
     def __enter__(self) -> EmbeddingCache:

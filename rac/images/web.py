@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import random
 import socket
 import ssl
 import threading
 import time
+from functools import lru_cache
 from urllib.parse import quote, urljoin, urlsplit
 
 from rac.images.addresses import resolve
@@ -15,6 +17,8 @@ from rac.images.limits import ImageLimits
 
 _CHUNK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_FIRST_PAUSE_S = 0.5
 _SAFE = "%/:=&?~#+!$,;'@()*[]"
 _HEADERS = {
     "Accept": "image/*,*/*;q=0.5",
@@ -24,20 +28,62 @@ _HEADERS = {
 }
 
 
+class _TransientFault(BadImage):
+    """A fault that may pass: the server is busy, or the connection broke."""
+
+    def __init__(self, detail: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(Reason.FETCH_FAILED, detail)
+        self.retry_after_s = retry_after_s
+
+
 def fetch(url: str, limits: ImageLimits) -> bytes:
     """Read one http(s) URL.
 
     Every host on the way (redirects as well) is resolved and checked before it is connected to.
     Proxies of the environment are not used: behind one, the check would judge the wrong host.
 
+    A server that is busy (429, 503, ...) or breaks off is asked again after a pause that doubles,
+    or as long as it asks for; at most ``max_per_host`` images are fetched from one at a time.
+    Neither the wait for a place in that queue nor anything before it counts for the time-out.
+
     Args:
         url: an http or https URL.
-        limits: size, total time, redirects, and whether private hosts may be read.
+        limits: size, total time, attempts, redirects, and whether private hosts may be read.
 
     Raises:
         BadImage: ``BLOCKED_HOST``, ``FETCH_FAILED``, ``TOO_MANY_BYTES`` or ``UNSUPPORTED``.
     """
-    deadline = time.monotonic() + limits.timeout_s
+    with _places(_host(url), limits.max_per_host):
+        deadline = time.monotonic() + limits.timeout_s
+        for attempt in range(1, limits.attempts + 1):
+            try:
+                return _follow(url, limits, deadline)
+            except _TransientFault as fault:
+                # Half of the pause is drawn, so that clients turned away together do not come
+                # back together.
+                pause = _FIRST_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311
+                pause = max(pause, fault.retry_after_s)
+                if attempt == limits.attempts or time.monotonic() + pause >= deadline:
+                    tried = f" ({attempt} attempts)" if attempt > 1 else ""
+                    raise BadImage(fault.reason, fault.detail + tried) from fault
+            time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
+
+
+@lru_cache(maxsize=4096)
+def _places(host: str, count: int) -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(count)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""  # refused, with its reason, when it is asked for
+
+
+def _follow(url: str, limits: ImageLimits, deadline: float) -> bytes:
+    """Give the body of a URL, redirects followed."""
     for _ in range(limits.max_redirects + 1):
         answer = _get(url, limits, deadline)
         if isinstance(answer, bytes):
@@ -71,6 +117,11 @@ def _get(url: str, limits: ImageLimits, deadline: float) -> bytes | str:
             if not target:
                 raise BadImage(Reason.FETCH_FAILED, f"{host} redirects to nowhere")
             return urljoin(url, target)
+        if response.status in _BUSY:
+            raise _TransientFault(
+                f"{host} answered {response.status} {response.reason}",
+                _retry_after(response.getheader("Retry-After")),
+            )
         if response.status != 200:
             raise BadImage(
                 Reason.FETCH_FAILED, f"{host} answered {response.status} {response.reason}"
@@ -81,7 +132,7 @@ def _get(url: str, limits: ImageLimits, deadline: float) -> bytes | str:
     except (OSError, http.client.HTTPException, ValueError) as error:
         if time.monotonic() >= deadline:
             raise _too_slow(host, limits) from error
-        raise BadImage(Reason.FETCH_FAILED, f"{host}: {error or type(error).__name__}") from error
+        raise _TransientFault(f"{host}: {error or type(error).__name__}") from error
     finally:
         connection.close()
 
@@ -108,8 +159,13 @@ def _body(
     if time.monotonic() >= deadline:
         raise _too_slow(host, limits)
     if announced and announced.isdecimal() and total < int(announced):
-        raise BadImage(Reason.FETCH_FAILED, f"{host} sent {total:,} of {int(announced):,} bytes")
+        raise _TransientFault(f"{host} sent {total:,} of {int(announced):,} bytes")
     return b"".join(pieces)
+
+
+def _retry_after(header: str | None) -> float:
+    """Read the seconds that a server asks to be left alone; dates, which are rare, count as 0."""
+    return float(header) if header is not None and header.isdecimal() else 0.0
 
 
 def _too_slow(host: str, limits: ImageLimits) -> BadImage:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -15,9 +17,31 @@ from rac.images.addresses import is_public, resolve
 OPEN = ImageLimits(allow_private_hosts=True, timeout_s=5)
 
 
+SEEN: Counter[str] = Counter()
+AT_ONCE = [0]
+COUNTING = threading.Lock()
+
+
+@pytest.fixture(autouse=True)
+def no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_FIRST_PAUSE_S", 0.001)
+
+
 class _Shop(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if self.path == "/a%20b.png?size=1":
+        SEEN[self.path] += 1
+        if self.path == "/slow":
+            with COUNTING:
+                AT_ONCE.append(AT_ONCE[-1] + 1)
+            time.sleep(0.05)
+            with COUNTING:
+                AT_ONCE.append(AT_ONCE[-1] - 1)
+            self._answer(b"picture")
+        elif self.path.startswith("/busy") and SEEN[self.path] <= int(self.path[-1]):
+            self.send_response(503)
+            self.send_header("Retry-After", "0")
+            self.end_headers()
+        elif self.path.startswith("/busy") or self.path == "/a%20b.png?size=1":
             self._answer(b"picture")
         elif self.path == "/large":
             self._answer(b"x" * 3000)
@@ -100,6 +124,34 @@ def test_errors_of_servers(server: str) -> None:
     assert failure(f"{server}/to-file").reason is Reason.UNSUPPORTED
     assert failure("http://127.0.0.1:9/x.png").reason is Reason.FETCH_FAILED
     assert failure("http://[broken/x.png").reason is Reason.UNSUPPORTED
+
+
+def test_a_busy_server_is_asked_again_and_a_plain_no_is_taken(server: str) -> None:
+    assert read_image_bytes(f"{server}/busy2", None, OPEN) == b"picture"
+    assert SEEN["/busy2"] == 3
+    error = failure(f"{server}/busy9")
+    assert "503" in error.detail
+    assert "4 attempts" in error.detail
+    assert SEEN["/busy9"] == OPEN.attempts == 4
+    before = SEEN["/nowhere"]
+    failure(f"{server}/nowhere")
+    assert SEEN["/nowhere"] == before + 1
+
+
+def test_a_server_that_asks_for_a_longer_pause_than_there_is_time(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_retry_after", lambda header: 3600.0)
+    assert "503" in failure(f"{server}/busy8").detail
+    assert SEEN["/busy8"] == 1
+
+
+def test_one_host_is_asked_for_few_images_at_once(server: str) -> None:
+    limits = ImageLimits(allow_private_hosts=True, max_per_host=3)
+    with ThreadPoolExecutor(12) as pool:
+        found = list(pool.map(lambda _: web.fetch(f"{server}/slow", limits), range(24)))
+    assert found == [b"picture"] * 24
+    assert 1 < max(AT_ONCE) <= 3
 
 
 def test_sizes_announced_and_not(server: str) -> None:
