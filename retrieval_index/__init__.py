@@ -5,6 +5,8 @@ Knows nothing of images, encoders or what a class means.
 
 from __future__ import annotations
 
+from retrieval_index.building import Batch
+from retrieval_index.duplicates import DuplicatePairs, duplicate_pairs, repeated
 from retrieval_index.errors import (
     BadRows,
     BadVectors,
@@ -15,10 +17,12 @@ from retrieval_index.errors import (
     MemoryBusy,
     MemoryFault,
     NoMemory,
+    TargetMissed,
+    UnknownId,
 )
 from retrieval_index.evened import EvenedMetric
 from retrieval_index.exact import exact_search
-from retrieval_index.manifest import FileEntry, IndexRecipe, Manifest
+from retrieval_index.manifest import FileEntry, IndexPlan, IndexRecipe, Manifest
 from retrieval_index.memory import Memory
 from retrieval_index.metric import CosineMetric, Metric, WhitenedMetric
 from retrieval_index.neighbours import Neighbours
@@ -28,13 +32,16 @@ from retrieval_index.verify import verify_folder
 __all__ = [
     "BadRows",
     "BadVectors",
+    "Batch",
     "CorruptMemory",
     "CosineMetric",
     "DuplicateId",
+    "DuplicatePairs",
     "EncoderMismatch",
     "EvenedMetric",
     "FileEntry",
     "FormatMismatch",
+    "IndexPlan",
     "IndexRecipe",
     "Manifest",
     "Memory",
@@ -43,8 +50,12 @@ __all__ = [
     "Metric",
     "Neighbours",
     "NoMemory",
+    "TargetMissed",
+    "UnknownId",
     "WhitenedMetric",
+    "duplicate_pairs",
     "exact_search",
     "make_rows",
+    "repeated",
     "verify_folder",
 ]

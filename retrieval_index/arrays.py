@@ -56,3 +56,15 @@ def as_vectors(
             row = start + int(np.argmin(finite))
             raise BadVectors(f"{what}: row {row} holds a value that is not a finite number")
     return floats
+
+
+def unit_norm(vectors: FloatArray) -> FloatArray:
+    """Scale each of (N, D) vectors to norm 1; a zero stays zero.
+
+    >>> unit_norm(np.array([[3.0, 4.0]], dtype=np.float32))
+    array([[0.6, 0.8]], dtype=float32)
+    """
+    norms = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1, keepdims=True))
+    norms[norms == 0.0] = 1.0
+    scaled: FloatArray = (vectors / norms).astype(np.float32)
+    return scaled

@@ -37,3 +37,11 @@ class CorruptMemory(MemoryFault):
 
 class MemoryBusy(MemoryFault):
     """Another writer held the memory's lock for longer than the caller would wait."""
+
+
+class UnknownId(MemoryFault):
+    """An id that is to be deleted is not in the memory; the message names it."""
+
+
+class TargetMissed(MemoryFault):
+    """An approximate index misses the recall or the latency that was asked for."""

@@ -7,14 +7,14 @@ import numpy.typing as npt
 
 from retrieval_index.arrays import FloatArray, IntArray, as_vectors
 from retrieval_index.neighbours import Neighbours
-from retrieval_index.ranking import best_first, check_k
+from retrieval_index.ranking import Order, best_first, check_k
 
 _BLOCK_SCORES = 1 << 22
 _BLOCK_ROWS = 16_384
 
 
 def exact_search(
-    vectors: npt.ArrayLike, queries: npt.ArrayLike, k: int, *, order: IntArray | None = None
+    vectors: npt.ArrayLike, queries: npt.ArrayLike, k: int, *, order: Order | None = None
 ) -> Neighbours:
     """Find the k rows with the largest inner product, ties by (-score, place in ``order``).
 
@@ -24,7 +24,7 @@ def exact_search(
         vectors: (N, D) rows; N may be 0.
         queries: (Q, D).
         k: neighbours wanted, at least 1; it may exceed N.
-        order: (N,) the place of each row among the sorted ids; None orders ties by row number.
+        order: see ``ranking.Order``; None orders ties by row number.
 
     Returns:
         (Q, k) neighbours, filled up with score -inf and row -1 where N < k.

@@ -18,7 +18,8 @@ import numpy as np
 
 from retrieval_index.arrays import BoolArray, FloatArray, IntArray
 from retrieval_index.neighbours import Neighbours
-from retrieval_index.ranking import best_first, check_k, pair_scores
+from retrieval_index.ranking import Order, best_first, check_k, pair_scores
+from retrieval_index.stack import Stack, Vectors, as_stack
 
 Excluded: TypeAlias = Callable[[IntArray, IntArray], BoolArray]
 """From (B,) query numbers and (B, M) rows: (B, M), True where the query must not find the row."""
@@ -29,11 +30,11 @@ _BLOCK_SCORES = 1 << 24
 
 
 def flat_search(
-    vectors: FloatArray,
+    vectors: Vectors,
     queries: FloatArray,
     k: int,
     *,
-    order: IntArray | None = None,
+    order: Order | None = None,
     excluded: Excluded | None = None,
     expect_excluded: int = 0,
     chunk: int = 1024,
@@ -41,10 +42,11 @@ def flat_search(
     """Find the k rows with the largest inner product, equal to ``exact_search`` and faster.
 
     Args:
-        vectors: (N, D) contiguous float32, each of norm 1 (or 0); may be memory-mapped.
+        vectors: (N, D) contiguous float32, each of norm 1 (or 0), in one array or in a stack of
+            several; may be memory-mapped.
         queries: (Q, D) contiguous float32, each of norm 1 (or 0).
         k: neighbours wanted, at least 1; it may exceed N.
-        order: (N,) the place of each row among the sorted ids; None orders ties by row number.
+        order: see ``ranking.Order``; None orders ties by row number.
         excluded: says which rows a query must not find; None excludes nothing.
         expect_excluded: how many of a query's best rows are likely to be excluded. It changes
             the time, never the answer.
@@ -58,27 +60,48 @@ def flat_search(
     """
     k = check_k(k)
     answer = Neighbours.none(len(queries), k)
-    if not len(vectors):
+    stack = as_stack(vectors)
+    if not len(stack):
         return answer
-    search = _Search(vectors, queries, k, order, excluded)
-    wide = min(len(vectors), k + expect_excluded + _SPARE)
+    search = _Search(stack, queries, k, order, excluded)
+    wide = k + expect_excluded + _SPARE
     for start in range(0, len(queries), chunk):
         numbers = np.arange(start, min(start + chunk, len(queries)), dtype=np.int64)
-        approximate, rows = _faiss_candidates(vectors, queries[numbers], wide)
-        found, certain = search.settle(numbers, approximate, rows)
+        _, rows, limit = faiss_candidates(stack, queries[numbers], wide)
+        found, certain = search.settle(numbers, rows, limit)
         answer.scores[numbers], answer.rows[numbers] = found.scores, found.rows
         for query, best in search.look_again(numbers[~certain]):
             answer.scores[query], answer.rows[query] = best.scores[0], best.rows[0]
     return answer
 
 
-def _faiss_candidates(
-    vectors: FloatArray, queries: FloatArray, wide: int
-) -> tuple[FloatArray, IntArray]:
+def faiss_candidates(
+    stack: Stack, queries: FloatArray, wide: int, *, first: int = 0
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Let FAISS find the best rows of every part of a stack.
+
+    Args:
+        stack: (N, D) rows, more than ``first``.
+        queries: (B, D).
+        wide: how many to find in each part that has so many.
+        first: rows before this number are left out.
+
+    Returns:
+        (B, M) float32 inner products, (B, M) row numbers, and (B,) the score that no row exceeds
+        which was looked at and is not among them; -inf where there is no such row.
+    """
     import faiss
 
-    scores, rows = faiss.knn(queries, vectors, wide, metric=faiss.METRIC_INNER_PRODUCT)
-    return scores, rows
+    scores, rows = [], []
+    limit = np.full(len(queries), -np.inf, dtype=np.float32)
+    for start, part in stack.after(first):
+        count = min(wide, len(part))
+        found, numbers = faiss.knn(queries, part, count, metric=faiss.METRIC_INNER_PRODUCT)
+        scores.append(found)
+        rows.append(numbers + start)
+        if count < len(part):
+            np.maximum(limit, found[:, -1], out=limit)
+    return np.concatenate(scores, axis=1), np.concatenate(rows, axis=1), limit
 
 
 class _Search:
@@ -86,10 +109,10 @@ class _Search:
 
     def __init__(
         self,
-        vectors: FloatArray,
+        vectors: Stack,
         queries: FloatArray,
         k: int,
-        order: IntArray | None,
+        order: Order | None,
         excluded: Excluded | None,
     ) -> None:
         self.vectors = vectors
@@ -101,16 +124,17 @@ class _Search:
         self.noise = 1.01 * (vectors.shape[1] + 2) * 2.0**-24
 
     def settle(
-        self, numbers: IntArray, approximate: FloatArray, rows: IntArray
+        self, numbers: IntArray, rows: IntArray, limit: FloatArray
     ) -> tuple[Neighbours, BoolArray]:
-        """Rank (B, M) candidates of B queries, and say of which queries the answer is certain."""
+        """Rank (B, M) candidates of B queries, and say of which queries the answer is certain.
+
+        ``limit`` is (B,), the float32 score that no other row exceeds.
+        """
         scores = pair_scores(self.vectors, rows, self.queries[numbers])
         if self.excluded is not None:
             scores[self.excluded(numbers, rows)] = -np.inf
         found = best_first(scores, rows, self.order, self.k)
-        if rows.shape[1] == len(self.vectors):
-            return found, np.ones(len(numbers), dtype=np.bool_)
-        certain: BoolArray = found.scores[:, -1] > approximate.min(axis=1) + self.noise
+        certain: BoolArray = (found.scores[:, -1] > limit + self.noise) | np.isneginf(limit)
         return found, certain
 
     def look_again(self, numbers: IntArray) -> list[tuple[int, Neighbours]]:
@@ -119,7 +143,8 @@ class _Search:
         block = max(1, _BLOCK_SCORES // len(self.vectors))
         for start in range(0, len(numbers), block):
             part = numbers[start : start + block]
-            scores = self.queries[part] @ self.vectors.T
+            asked = self.queries[part]
+            scores = np.concatenate([asked @ rows.T for rows in self.vectors.parts], axis=1)
             answers += [
                 (int(query), self._widen(int(query), line))
                 for query, line in zip(part, scores, strict=True)
@@ -131,8 +156,10 @@ class _Search:
         while True:
             wide = min(len(approximate), wide * _WIDEN)
             rows = np.argpartition(-approximate, wide - 1)[:wide].astype(np.int64)
+            whole = wide == len(approximate)
+            limit = -np.inf if whole else approximate[rows].min()
             found, certain = self.settle(
-                np.array([query]), approximate[np.newaxis, rows], rows[np.newaxis]
+                np.array([query]), rows[np.newaxis], np.array([limit], dtype=np.float32)
             )
             if certain[0]:
                 return found

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from retrieval_index.errors import CorruptMemory, FormatMismatch, NoMemory
 
 FORMAT: Final = "rac-memory"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 MANIFEST = "manifest.json"
 
 
@@ -43,17 +43,65 @@ class FileEntry(_Part):
         return path
 
 
+class IndexPlan(_Part):
+    """What is asked of the index; it is kept, so that ``compact`` asks for the same again.
+
+    Attributes:
+        kind: ``auto`` chooses by rows, memory, recall and latency; the others are those of
+            ``IndexRecipe``.
+        max_memory: bytes of RAM that the index may take; null for no bound. The vectors that
+            candidates are scored with are read from the memory's files, through the page cache,
+            and are not counted.
+        recall: smallest share of the true ten nearest rows that a search may find, in (0, 1].
+        latency_ms: largest median time of a single query, in milliseconds.
+    """
+
+    kind: Literal["auto", "flat", "hnsw", "ivf", "ivfpq"] = "auto"
+    max_memory: int | None = Field(default=None, ge=1)
+    recall: float = Field(default=0.95, gt=0.0, le=1.0)
+    latency_ms: float = Field(default=20.0, gt=0.0)
+
+
 class IndexRecipe(_Part):
     """How the searchable vectors are indexed.
 
     Attributes:
-        kind: ``flat``: every query is compared with every row.
+        kind: ``flat``: every query is compared with every row. ``hnsw``: a graph over vectors of
+            one byte a dimension. ``ivf``: lists around centroids, one byte a dimension.
+            ``ivfpq``: lists around centroids, half a byte for four dimensions or more.
+        factory: FAISS's name for it; null for ``flat``.
+        indexed: rows that are in the index, from the first; those after it are searched exactly.
+        effort: lists visited (``ivf``, ``ivfpq``) or length of the beam (``hnsw``).
+        candidates: rows that the index proposes for ten neighbours, to be scored exactly.
         measured_recall: recall@10 against the exact search on held-out queries; null where the
             index is exact, and there is nothing to measure.
+        median_ms: median time of a single query when it was built, in milliseconds.
+        edited: rows added or deleted since the recall was measured.
     """
 
-    kind: Literal["flat"] = "flat"
+    kind: Literal["flat", "hnsw", "ivf", "ivfpq"] = "flat"
+    factory: str | None = None
+    indexed: int = Field(default=0, ge=0)
+    effort: int = Field(default=0, ge=0)
+    candidates: int = Field(default=0, ge=0)
     measured_recall: float | None = Field(default=None, ge=0.0, le=1.0)
+    median_ms: float | None = Field(default=None, ge=0.0)
+    edited: int = Field(default=0, ge=0)
+
+
+class SegmentEntry(_Part):
+    """Rows that were written together.
+
+    Attributes:
+        count: rows in its files, the deleted ones included.
+        dead: how many of them are deleted.
+        files: by role: ``vectors``, ``searchable``, ``rows``; ``texts`` where the memory has text
+            vectors; ``dead``, the numbers of the deleted rows, where there are any.
+    """
+
+    count: int = Field(ge=0)
+    dead: int = Field(default=0, ge=0)
+    files: dict[str, FileEntry]
 
 
 class Manifest(_Part):
@@ -61,7 +109,7 @@ class Manifest(_Part):
 
     Attributes:
         format: always ``rac-memory``.
-        format_version: the layout's number; a release reads those up to its own.
+        format_version: the layout's number; a release reads its own.
         version: counts the published versions of this memory from 1; 0 for one that is only in
             RAM.
         previous: the version kept for going back, or null.
@@ -72,13 +120,17 @@ class Manifest(_Part):
         dim: D, of the vectors as they came.
         metric: name of the metric.
         searchable_dim: D', of the vectors after the metric.
-        count: N, the number of rows.
-        index: how they are indexed.
-        files: the files by role: ``vectors``, ``searchable``, ``rows``, ``metric``.
+        text_dim: E, of the text vectors; null where there are none.
+        images_from: the folder that relative image references start from, where known.
+        count: N, the number of rows that are not deleted.
+        plan: what was asked of the index.
+        index: how the rows are indexed.
+        segments: the rows, in the order in which they were written.
+        files: the other files by role: ``metric``; ``index`` where it is not flat.
     """
 
     format: Literal["rac-memory"] = FORMAT
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[2] = FORMAT_VERSION
     version: int = Field(default=0, ge=0)
     previous: int | None = Field(default=None, ge=1)
     created: str
@@ -88,9 +140,18 @@ class Manifest(_Part):
     dim: int = Field(ge=1)
     metric: str
     searchable_dim: int = Field(ge=1)
+    text_dim: int | None = Field(default=None, ge=1)
+    images_from: str | None = None
     count: int = Field(ge=0)
+    plan: IndexPlan = IndexPlan()
     index: IndexRecipe = IndexRecipe()
+    segments: tuple[SegmentEntry, ...] = ()
     files: dict[str, FileEntry] = Field(default_factory=dict)
+
+    def all_files(self) -> list[FileEntry]:
+        """Give the entries of every file of this version."""
+        parts = [entry for segment in self.segments for entry in segment.files.values()]
+        return [*parts, *self.files.values()]
 
 
 def manifest_text(manifest: Manifest) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -10,37 +11,40 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from retrieval_index.arrays import BoolArray, FloatArray, IntArray, as_vectors
+from retrieval_index.arrays import BoolArray, FloatArray, IntArray, as_vectors, unit_norm
+from retrieval_index.building import Batch, build_contents, checked, live_batches
 from retrieval_index.contents import Contents, load_contents, write_contents
-from retrieval_index.errors import BadRows, CorruptMemory, EncoderMismatch, MemoryFault
-from retrieval_index.flat import flat_search
-from retrieval_index.manifest import Manifest
+from retrieval_index.edits import with_rows, without_ids
+from retrieval_index.errors import CorruptMemory, EncoderMismatch, MemoryFault
+from retrieval_index.filters import Where, allowed_rows
+from retrieval_index.flat import Excluded
+from retrieval_index.lookup import Lookup
+from retrieval_index.manifest import IndexPlan, Manifest
 from retrieval_index.metric import Metric
 from retrieval_index.metrics_by_name import fit_metric
 from retrieval_index.near_duplicates import NearDuplicates
-from retrieval_index.neighbours import Neighbours
-from retrieval_index.rows import append_rows, check_rows
-from retrieval_index.store import Store
+from retrieval_index.neighbours import NO_ROW, Neighbours
+from retrieval_index.segment import Segment
+from retrieval_index.store import Draft, Store
+from retrieval_index.tuning import measured_recall
 
-_CHUNK = 1024
 _MOST_EXPECTED = 256
 
 
 class Memory:
     """N rows, each with a vector, searched by the cosine under a metric.
 
-    Made by ``create``, ``open`` and ``add`` (in a folder) or ``in_ram``; never changed: ``add``
+    Made by ``create``, ``build`` and ``open`` (in a folder) or ``in_ram``; never changed: an edit
     gives a new one. A memory that is open keeps reading the version it opened, whatever writers
     publish.
+
+    In a folder an edit goes on top of the version that is current by then, which another writer
+    may have published, and becomes visible all at once.
 
     Attributes:
         manifest: what is known of the memory as a whole (encoder, space, metric, count, …).
         metric: the fitted metric; ``search`` applies it to queries.
-        vectors: (N, D) float32, as they were given; memory-mapped where there is a folder.
-        searchable: (N, D') float32, unit norm: the vectors under the metric.
-        rows: Arrow table of N rows: id, label, text, source, content_hash, and what else was given.
         folder: where it lies; None for a memory that is only in RAM.
     """
 
@@ -48,9 +52,7 @@ class Memory:
         self.manifest = manifest
         self.folder = folder
         self.metric = contents.metric
-        self.vectors = contents.vectors
-        self.searchable = contents.searchable
-        self.rows = contents.rows
+        self._contents = contents
 
     @classmethod
     def in_ram(
@@ -62,8 +64,9 @@ class Memory:
         space: str = "trunk",
         metric: str | Metric = "cosine",
         encoder_name: str | None = None,
+        texts: npt.ArrayLike | None = None,
     ) -> Memory:
-        """Make a memory without a folder; arguments and errors as in ``create``.
+        """Make a memory without a folder, searched exactly; arguments and errors as in ``create``.
 
         >>> from retrieval_index import make_rows
         >>> memory = Memory.in_ram(
@@ -71,8 +74,10 @@ class Memory:
         >>> memory.search(np.array([[0.1, 1.0]]), k=1).rows
         array([[1]])
         """
-        contents = _fit(vectors, rows, metric)
-        return cls(contents, _describe(contents, encoder, encoder_name, space), None)
+        array, table, told = checked(Batch(vectors, rows, texts), free_text=True)
+        fitted = fit_metric(metric, array, table.column("label").to_pylist())
+        contents = Contents((Segment(array, fitted.apply(array), table, told),), fitted)
+        return cls(contents, _describe(contents, _Origin(encoder, encoder_name, space)), None)
 
     @classmethod
     def create(
@@ -85,11 +90,9 @@ class Memory:
         space: str = "trunk",
         metric: str | Metric = "cosine",
         encoder_name: str | None = None,
+        texts: npt.ArrayLike | None = None,
     ) -> Memory:
-        """Make a memory in a folder and open it.
-
-        Where the folder holds a memory already, the new one is published as its next version;
-        readers of the old one are not disturbed.
+        """Make a memory in a folder from arrays, and open it; see ``build``.
 
         Args:
             folder: a new or empty folder, or that of a memory.
@@ -100,19 +103,69 @@ class Memory:
             metric: ``cosine``, ``whitened`` or ``evened`` (fitted here, from vectors and labels),
                 or a metric that is fitted already.
             encoder_name: what the encoder is called on the command line; for messages only.
+            texts: (N, E) vectors of the rows' texts; None for none.
+        """
+        return cls.build(
+            folder,
+            [Batch(vectors, rows, texts)],
+            encoder=encoder,
+            space=space,
+            metric=metric,
+            encoder_name=encoder_name,
+        )
+
+    @classmethod
+    def build(
+        cls,
+        folder: str | Path,
+        batches: Iterable[Batch],
+        *,
+        encoder: str,
+        space: str = "trunk",
+        metric: str | Metric = "cosine",
+        encoder_name: str | None = None,
+        images_from: str | None = None,
+        plan: IndexPlan | None = None,
+        force: bool = False,
+        dedup: float | None = None,
+    ) -> Memory:
+        """Make a memory in a folder from a stream of rows, and open it.
+
+        What is in RAM does not grow with the number of rows. Where the folder holds a memory
+        already, the new one is published as its next version; readers of the old one are not
+        disturbed.
+
+        Args:
+            folder: a new or empty folder, or that of a memory.
+            batches: rows with their vectors; the first one sets dimensions and columns.
+            encoder: see ``create``.
+            space: see ``create``.
+            metric: see ``create``. With very many rows it is fitted to 65,536 of them.
+            encoder_name: see ``create``.
+            images_from: the folder that relative image references start from.
+            plan: what is asked of the index.
+            force: publish an index that misses the plan's recall or latency.
+            dedup: cosine in [-1, 1] from which on a row that repeats an earlier one is left out;
+                None keeps all.
 
         Raises:
             BadVectors: see ``as_vectors``.
             BadRows, DuplicateId: see ``check_rows``; or the numbers of vectors and rows differ.
+            TargetMissed: the index misses the plan, and ``force`` is not set.
             MemoryBusy: another writer does not finish.
-            MemoryFault: no such metric, or the folder holds other things.
+            MemoryFault: no such metric, no batch, or the folder holds other things.
         """
-        contents = _fit(vectors, rows, metric)
-        manifest = _describe(contents, encoder, encoder_name, space)
+        origin = _Origin(encoder, encoder_name, space, images_from, plan or IndexPlan())
         with Store(folder).writing() as draft:
-            write_contents(draft, contents)
-            published = draft.publish(manifest)
-            return cls._load(Store(folder), published)
+            contents = build_contents(draft, batches, metric, origin.plan, force=force)
+            if dedup is not None:
+                from retrieval_index.duplicates import repeated_ids
+
+                draught = cls(contents, _describe(contents, origin), None)
+                contents = without_ids(
+                    contents, repeated_ids(draught, dedup), missing_is_fine=False
+                )
+            return cls._published(Store(folder), draft, contents, origin)
 
     @classmethod
     def open(
@@ -137,7 +190,7 @@ class Memory:
         manifest = store.current()
         while True:
             try:
-                memory = cls._load(store, manifest)
+                memory = cls(load_contents(store, manifest), manifest, store.folder)
                 break
             except CorruptMemory:
                 # A writer may have published twice since, and removed what we were opening.
@@ -149,8 +202,10 @@ class Memory:
         return memory
 
     @classmethod
-    def _load(cls, store: Store, manifest: Manifest) -> Memory:
-        return cls(load_contents(store, manifest), manifest, store.folder)
+    def _published(cls, store: Store, draft: Draft, contents: Contents, origin: _Origin) -> Memory:
+        written = write_contents(draft, contents)
+        manifest = draft.publish(_describe(written, origin))
+        return cls(load_contents(store, manifest, known=written), manifest, store.folder)
 
     def require(self, *, encoder: str | None = None, space: str | None = None) -> None:
         """Refuse vectors of another encoder or space than the memory's; None checks nothing.
@@ -176,44 +231,148 @@ class Memory:
                 f"anew: {rebuild} --space {space}"
             )
 
-    def add(self, vectors: npt.ArrayLike, rows: pa.Table) -> Memory:
+    def add(
+        self, vectors: npt.ArrayLike, rows: pa.Table, *, texts: npt.ArrayLike | None = None
+    ) -> Memory:
         """Add rows and give the memory that holds them; this one stays as it is.
 
-        In a folder the rows go on top of the version that is current by then, which another
-        writer may have published, and become visible all at once. The metric is kept as it was
-        fitted; a memory without rows fits it to the first ones it gets.
+        The metric is kept as it was fitted; a memory without rows fits it to the first ones it
+        gets. An approximate index is not built anew: few new rows are searched exactly beside it,
+        many are put into it, and its recall is then measured again.
 
         Args:
             vectors: (M, D) from the memory's encoder and space.
             rows: M rows in the same order.
+            texts: (M, E) vectors of the rows' texts, where the memory keeps such.
 
         Raises:
             BadVectors: see ``as_vectors``; or of another dimension.
-            BadRows, DuplicateId: see ``append_rows``; or the numbers of vectors and rows differ.
+            BadRows, DuplicateId: see ``check_rows``; an id is in the memory already; or the
+                numbers of vectors and rows differ.
             EncoderMismatch: the memory was meanwhile built anew with another encoder.
             MemoryBusy: another writer does not finish.
         """
-        if self.folder is None:
-            contents = _extend(self, vectors, rows)
-            manifest = self.manifest
-            return Memory(
-                contents,
-                _describe(contents, manifest.encoder, manifest.encoder_name, manifest.space),
-                None,
+        return self._edited(lambda contents: with_rows(contents, Batch(vectors, rows, texts)))
+
+    def upsert(
+        self, vectors: npt.ArrayLike, rows: pa.Table, *, texts: npt.ArrayLike | None = None
+    ) -> Memory:
+        """Add rows, in the place of those that have their ids; arguments and errors as in ``add``.
+
+        A replaced row moves to the end.
+        """
+        batch = Batch(vectors, rows, texts)
+
+        def change(contents: Contents) -> Contents:
+            _, table, _ = checked(batch, dim=contents.dim, free_text=True)
+            ids = table.column("id").to_pylist()
+            return with_rows(without_ids(contents, ids, missing_is_fine=True), batch)
+
+        return self._edited(change)
+
+    def delete(self, ids: Collection[str]) -> Memory:
+        """Delete rows by id and give the memory without them.
+
+        Raises:
+            UnknownId: an id is not in the memory; then nothing is deleted.
+            EncoderMismatch: the memory was meanwhile built anew with another encoder.
+            MemoryBusy: another writer does not finish.
+        """
+        return self._edited(lambda contents: without_ids(contents, ids, missing_is_fine=False))
+
+    def preview(self, *, add: Batch | None = None, delete: Collection[str] = ()) -> Memory:
+        """Give the memory as an edit would leave it, in RAM; nothing is published.
+
+        Args:
+            add: rows that would be upserted.
+            delete: ids that would be deleted before.
+
+        Raises:
+            UnknownId, BadVectors, BadRows: as ``delete`` and ``upsert``.
+        """
+        draught = Memory(self._contents, self.manifest, None)
+        if delete:
+            draught = draught.delete(delete)
+        if add is not None:
+            draught = draught.upsert(add.vectors, add.rows, texts=add.texts)
+        return draught
+
+    def compact(
+        self, *, metric: str | None = None, plan: IndexPlan | None = None, force: bool = False
+    ) -> Memory:
+        """Write the memory anew without its deleted rows, and build its index anew.
+
+        The vectors are taken as they are stored; nothing is embedded again.
+
+        Args:
+            metric: a metric to fit to the rows as they are now; None keeps the one that is fitted.
+            plan: what is asked of the index; None asks what was asked before.
+            force: publish an index that misses the plan's recall or latency.
+
+        Raises:
+            TargetMissed: the index misses the plan, and ``force`` is not set.
+            MemoryFault: no such metric; or the memory is only in RAM.
+            MemoryBusy: another writer does not finish.
+        """
+        store = self._store()
+        with store.writing() as draft:
+            latest = self._latest()
+            origin = latest._origin(plan)
+            contents = build_contents(
+                draft,
+                live_batches(latest._contents),
+                metric or latest.metric,
+                origin.plan,
+                force=force,
             )
+            return Memory._published(store, draft, contents, origin)
+
+    def rollback(self) -> Memory:
+        """Publish the version before the current one again, as the newest; give it opened.
+
+        Doing it twice gives back what was there.
+
+        Raises:
+            MemoryFault: no earlier version is kept, or the memory is only in RAM.
+            CorruptMemory: the earlier version is damaged.
+        """
+        store = self._store()
+        with store.writing() as draft:
+            if draft.base is None or draft.base.previous is None:
+                raise MemoryFault(f"{store.folder}: no earlier version is kept to go back to")
+            before = store.numbered(draft.base.previous)
+            load_contents(store, before)
+            manifest = draft.publish(before)
+            return Memory(load_contents(store, manifest), manifest, store.folder)
+
+    def _edited(self, change: Callable[[Contents], Contents]) -> Memory:
+        if self.folder is None:
+            contents = change(self._contents)
+            return Memory(contents, _describe(contents, self._origin()), None)
         store = Store(self.folder)
         with store.writing() as draft:
-            latest = Memory.open(
-                self.folder, encoder=self.manifest.encoder, space=self.manifest.space
-            )
-            contents = _extend(latest, vectors, rows)
-            unchanged = latest.manifest.files["metric"] if len(latest) else None
-            write_contents(draft, contents, metric=unchanged)
-            made = latest.manifest
-            published = draft.publish(
-                _describe(contents, made.encoder, made.encoder_name, made.space)
-            )
-            return Memory._load(store, published)
+            latest = self._latest()
+            contents = change(latest._contents)
+            return Memory._published(store, draft, contents, latest._origin())
+
+    def _latest(self) -> Memory:
+        """Give the current version of the folder, which is this one unless others wrote."""
+        store = self._store()
+        if store.current() == self.manifest:
+            return self
+        made = self.manifest
+        return Memory.open(store.folder, encoder=made.encoder, space=made.space)
+
+    def _store(self) -> Store:
+        if self.folder is None:
+            raise MemoryFault("the memory is only in RAM; this needs one in a folder")
+        return Store(self.folder)
+
+    def _origin(self, plan: IndexPlan | None = None) -> _Origin:
+        made = self.manifest
+        return _Origin(
+            made.encoder, made.encoder_name, made.space, made.images_from, plan or made.plan
+        )
 
     def search(
         self,
@@ -221,6 +380,8 @@ class Memory:
         k: int,
         *,
         exclude: Sequence[Sequence[str]] | None = None,
+        where: Where | None = None,
+        near_duplicate: float | None = None,
     ) -> Neighbours:
         """Find the k nearest rows of each query; ties by (-score, id).
 
@@ -229,68 +390,151 @@ class Memory:
             k: neighbours wanted, at least 1; it may exceed N.
             exclude: for each of the Q queries, ids that it must not find; ids that are not in
                 the memory are ignored.
+            where: the values that a row must have, by column: ``{"split": ["train"]}``; a row is
+                found only if each of the columns holds one of its values. None finds all.
+            near_duplicate: rows whose raw cosine with the query (before the metric) is at least
+                this are not found; in [-1, 1].
 
         Returns:
             (Q, k) neighbours, filled up with score -inf and row -1.
 
         Raises:
             BadVectors: see ``as_vectors``; or of another dimension.
-            MemoryFault: k < 1, or ``exclude`` is not of length Q.
+            MemoryFault: k < 1, ``exclude`` is not of length Q, or no such column.
         """
-        mapped = self.metric.apply(as_vectors(queries, what="queries", dim=self.dim))
-        if exclude is None:
-            return flat_search(self.searchable, mapped, k, order=self._id_order, chunk=_CHUNK)
-        if len(exclude) != len(mapped):
-            raise MemoryFault(f"{len(mapped)} queries but {len(exclude)} lists of excluded ids")
-        banned = [
-            np.array([self._row_of_id[i] for i in ids if i in self._row_of_id], dtype=np.int64)
-            for ids in exclude
-        ]
-
-        def excluded(queries: IntArray, rows: IntArray) -> BoolArray:
-            hit = [np.isin(line, banned[q]) for q, line in zip(queries, rows, strict=True)]
-            return np.array(hit, dtype=np.bool_).reshape(rows.shape)
-
-        return flat_search(
-            self.searchable,
-            mapped,
-            k,
-            order=self._id_order,
-            excluded=excluded,
-            expect_excluded=min(_MOST_EXPECTED, max(map(len, banned), default=0)),
-            chunk=_CHUNK,
+        asked = as_vectors(queries, what="queries", dim=self.dim)
+        rules: list[Excluded] = []
+        expected = 0
+        if exclude is not None:
+            rule, expected = self._banned(exclude, len(asked))
+            rules.append(rule)
+        if near_duplicate is not None:
+            rules.append(NearDuplicates(self._contents.vectors, asked, near_duplicate).of)
+            expected += 1
+        return self._search_in(
+            self._contents.lookup, self.metric.apply(asked), k, rules, expected, where
         )
 
-    def leave_one_out(self, k: int, *, near_duplicate: float | None = None) -> Neighbours:
+    def search_texts(
+        self, queries: npt.ArrayLike, k: int, *, where: Where | None = None
+    ) -> Neighbours:
+        """Find the k rows whose texts are nearest to each query, exactly; ties by (-score, id).
+
+        Rows without a text are not found.
+
+        Args:
+            queries: (Q, E) text vectors from the encoder that made those of the rows.
+            k: see ``search``.
+            where: see ``search``.
+
+        Raises:
+            BadVectors: see ``as_vectors``; or of another dimension.
+            MemoryFault: the memory keeps no text vectors; else as in ``search``.
+        """
+        lookup = self._contents.text_lookup
+        if lookup is None:
+            raise MemoryFault(
+                f"{self.folder or 'this memory'}: keeps no text vectors; "
+                "build it with them: rac index build TABLE --text COLUMN --search-texts"
+            )
+        asked = as_vectors(queries, what="queries", dim=lookup.searchable.shape[1])
+        return self._search_in(lookup, unit_norm(asked), k, [], 0, where)
+
+    def leave_one_out(
+        self,
+        k: int,
+        *,
+        near_duplicate: float | None = None,
+        rows: IntArray | None = None,
+    ) -> Neighbours:
         """Let every row search among the others.
 
         Args:
             k: neighbours wanted, at least 1; it may exceed N.
             near_duplicate: rows whose raw cosine with the query (before the metric) is at least
                 this are not found either; in [-1, 1], None excludes the row itself only.
+            rows: (Q,) numbers of the rows that ask; None lets all N ask.
 
         Returns:
-            (N, k) neighbours, filled up with score -inf and row -1.
+            (N, k) or (Q, k) neighbours, filled up with score -inf and row -1.
 
         Raises:
             MemoryFault: k < 1.
         """
-        if near_duplicate is None:
+        contents = self._contents
+        asking = np.arange(len(self)) if rows is None else rows
+        lying = asking if self._live is None else self._live[asking]
 
-            def excluded(queries: IntArray, rows: IntArray) -> BoolArray:
-                own: BoolArray = rows == queries[:, np.newaxis]
-                return own
-        else:
-            excluded = NearDuplicates(self.vectors, near_duplicate).of
-        return flat_search(
-            self.searchable,
-            self.searchable,
-            k,
-            order=self._id_order,
-            excluded=excluded,
-            expect_excluded=1,
-            chunk=_CHUNK,
+        def own(queries: IntArray, found: IntArray) -> BoolArray:
+            same: BoolArray = found == lying[queries][:, np.newaxis]
+            return same
+
+        rules: list[Excluded] = [own]
+        whole = rows is None and len(contents.segments) == 1 and self._live is None
+        if near_duplicate is not None:
+            given = contents.vectors.whole() if whole else contents.vectors[lying]
+            rules.append(NearDuplicates(contents.vectors, given, near_duplicate).of)
+        stack = contents.lookup.searchable
+        queries = stack.whole() if whole else stack[lying]
+        return self._search_in(contents.lookup, queries, k, rules, 1, None)
+
+    def _search_in(
+        self,
+        lookup: Lookup,
+        queries: FloatArray,
+        k: int,
+        rules: Sequence[Excluded],
+        expected: int,
+        where: Where | None,
+    ) -> Neighbours:
+        allowed = None if where is None else allowed_rows(self._contents, where)
+        excluded: Excluded | None = None
+        if rules:
+
+            def excluded(numbers: IntArray, rows: IntArray) -> BoolArray:
+                hits: BoolArray = rules[0](numbers, rows)
+                for rule in rules[1:]:
+                    hits |= rule(numbers, rows)
+                return hits
+
+        found = lookup.search(
+            queries, k, excluded=excluded, expect_excluded=expected, allowed=allowed
         )
+        if self._live is None:
+            return found
+        numbers = np.searchsorted(self._live, found.rows)
+        return Neighbours(found.scores, np.where(found.rows < 0, NO_ROW, numbers))
+
+    def _banned(self, exclude: Sequence[Sequence[str]], count: int) -> tuple[Excluded, int]:
+        """Give the rule that keeps each query from its list of ids, and how many it hides."""
+        if len(exclude) != count:
+            raise MemoryFault(f"{count} queries but {len(exclude)} lists of excluded ids")
+        lying = self._live
+        banned = []
+        for ids in exclude:
+            rows = np.array(
+                [self._row_of_id[i] for i in ids if i in self._row_of_id], dtype=np.int64
+            )
+            banned.append(rows if lying is None else lying[rows])
+
+        def excluded(queries: IntArray, rows: IntArray) -> BoolArray:
+            hit = [np.isin(line, banned[q]) for q, line in zip(queries, rows, strict=True)]
+            return np.array(hit, dtype=np.bool_).reshape(rows.shape)
+
+        return excluded, min(_MOST_EXPECTED, max(map(len, banned), default=0))
+
+    def recall(self, *, queries: int = 512) -> float | None:
+        """Measure recall@10 against the exact search, with rows that must not find themselves.
+
+        Args:
+            queries: how many rows ask; chosen by a fixed seed.
+
+        Returns:
+            In [0, 1]; None where the search is exact, and there is nothing to measure.
+        """
+        if self._contents.index is None:
+            return None
+        return measured_recall(self._contents.lookup, queries=queries)
 
     def verify(self) -> None:
         """Check every byte on disk, and that the contents agree.
@@ -309,22 +553,61 @@ class Memory:
 
     def __len__(self) -> int:
         """Give N, the number of rows."""
-        return self.manifest.count
+        return self._contents.lying - self._contents.dead
 
     def __repr__(self) -> str:
+        """Say what it is."""
+        made = self.manifest
+        where = f"in {self.folder}" if self.folder else "in RAM"
         return (
-            f"<Memory of {len(self)} rows, {self.manifest.space} of dimension {self.dim}, "
-            f"{self.metric.name}, in {self.folder or 'RAM'}>"
+            f"<Memory of {len(self)} rows, {made.space} of dimension {self.dim}, "
+            f"{self.metric.name}, {where}>"
         )
 
     @property
     def dim(self) -> int:
-        """Give D, the dimension of vectors and queries."""
-        return self.manifest.dim
+        """Give D, the dimension of the vectors as the encoder gives them."""
+        return self._contents.dim
+
+    @property
+    def dead(self) -> int:
+        """Give the number of deleted rows that still take room until ``compact``."""
+        return self._contents.dead
+
+    @property
+    def text_dim(self) -> int | None:
+        """Give E, the dimension of the text vectors; None where there are none."""
+        return self.manifest.text_dim
+
+    @cached_property
+    def vectors(self) -> FloatArray:
+        """Give (N, D) float32 as they were given; mapped from one file, copied from several."""
+        return self._live_part(self._contents.vectors.whole())
+
+    @cached_property
+    def searchable(self) -> FloatArray:
+        """Give (N, D') float32, unit norm: the vectors under the metric; mapped or copied."""
+        return self._live_part(self._contents.lookup.searchable.whole())
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """Give the table of N rows: id, label, text, source, content_hash, and what else is."""
+        table = pa.concat_tables([segment.rows for segment in self._contents.segments])
+        alive = self._contents.alive
+        return table if alive is None else table.filter(pa.array(alive))
+
+    def _live_part(self, array: FloatArray) -> FloatArray:
+        return array if self._live is None else array[self._live]
+
+    @cached_property
+    def _live(self) -> IntArray | None:
+        """Give the places of the N rows among those that lie there; None where all are alive."""
+        alive = self._contents.alive
+        return None if alive is None else np.flatnonzero(alive)
 
     @cached_property
     def ids(self) -> list[str]:
-        """Give the N ids, in row order."""
+        """Give the N ids."""
         ids: list[str] = self.rows.column("id").to_pylist()
         return ids
 
@@ -351,50 +634,36 @@ class Memory:
     def _row_of_id(self) -> dict[str, int]:
         return {i: row for row, i in enumerate(self.ids)}
 
-    @cached_property
-    def _id_order(self) -> IntArray:
-        """Give the (N,) place of each row among the ids sorted by code point."""
-        order = np.empty(len(self), dtype=np.int64)
-        order[pc.sort_indices(self.rows.column("id")).to_numpy()] = np.arange(len(self))
-        return order
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a memory's manifest says that its contents do not."""
+
+    encoder: str
+    encoder_name: str | None
+    space: str
+    images_from: str | None = None
+    plan: IndexPlan = field(default_factory=IndexPlan)
 
 
-def _fit(vectors: npt.ArrayLike, rows: pa.Table, metric: str | Metric) -> Contents:
-    checked = as_vectors(vectors)
-    table = check_rows(rows)
-    _same_number(checked, table)
-    fitted = fit_metric(metric, checked, table.column("label").to_pylist())
-    return Contents(checked, fitted.apply(checked), table, fitted)
-
-
-def _extend(memory: Memory, vectors: npt.ArrayLike, rows: pa.Table) -> Contents:
-    added = as_vectors(vectors, dim=memory.dim)
-    table = check_rows(rows)
-    _same_number(added, table)
-    metric = memory.metric
-    if not len(memory):
-        metric = type(metric).fit(added, table.column("label").to_pylist())
-    return Contents(
-        vectors=np.concatenate([memory.vectors, added]),
-        searchable=np.concatenate([memory.searchable, metric.apply(added)]),
-        rows=append_rows(memory.rows, table),
-        metric=metric,
-    )
-
-
-def _same_number(vectors: FloatArray, rows: pa.Table) -> None:
-    if len(vectors) != len(rows):
-        raise BadRows(f"{len(vectors)} vectors but {len(rows)} rows")
-
-
-def _describe(contents: Contents, encoder: str, encoder_name: str | None, space: str) -> Manifest:
+def _describe(contents: Contents, origin: _Origin) -> Manifest:
+    first = contents.segments[0]
+    files = {} if contents.metric_entry is None else {"metric": contents.metric_entry}
+    if contents.index is not None and contents.index.entry is not None:
+        files["index"] = contents.index.entry
     return Manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        encoder=encoder,
-        encoder_name=encoder_name,
-        space=space,
-        dim=contents.vectors.shape[1],
+        encoder=origin.encoder,
+        encoder_name=origin.encoder_name,
+        space=origin.space,
+        images_from=origin.images_from,
+        dim=contents.dim,
         metric=contents.metric.name,
-        searchable_dim=contents.searchable.shape[1],
-        count=len(contents.rows),
+        searchable_dim=first.searchable.shape[1],
+        text_dim=None if first.texts is None else first.texts.shape[1],
+        count=contents.lying - contents.dead,
+        plan=origin.plan,
+        index=contents.recipe,
+        segments=tuple(s.entry for s in contents.segments if s.entry is not None),
+        files=files,
     )

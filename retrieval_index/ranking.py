@@ -9,17 +9,25 @@ equal rows have equal scores, and ties are real ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
 from retrieval_index.arrays import FloatArray, IntArray
 from retrieval_index.errors import MemoryFault
 from retrieval_index.neighbours import NO_ROW, Neighbours
+from retrieval_index.stack import Vectors
+
+Order: TypeAlias = IntArray | Callable[[IntArray], IntArray]
+"""The place of each row among the sorted ids: an (N,) array, or a function from row numbers to
+numbers that sort as their ids do. A function is asked only where scores tie."""
 
 _BLOCK_VALUES = 1 << 21
 
 
-def pair_scores(vectors: FloatArray, rows: IntArray, queries: FloatArray) -> FloatArray:
+def pair_scores(vectors: Vectors, rows: IntArray, queries: FloatArray) -> FloatArray:
     """Score chosen rows for each query; the same for a pair whatever else is in the call.
 
     Args:
@@ -37,9 +45,7 @@ def pair_scores(vectors: FloatArray, rows: IntArray, queries: FloatArray) -> Flo
     return pair_products(vectors, rows, queries).astype(np.float32)
 
 
-def pair_products(
-    vectors: FloatArray, rows: IntArray, queries: FloatArray
-) -> npt.NDArray[np.float64]:
+def pair_products(vectors: Vectors, rows: IntArray, queries: FloatArray) -> npt.NDArray[np.float64]:
     """Give the inner products that ``pair_scores`` rounds: same arguments, (Q, M) float64."""
     count, wide = rows.shape
     scores = np.empty((count, wide), dtype=np.float64)
@@ -50,20 +56,19 @@ def pair_products(
         part = slice(top, top + block)
         for left in range(0, wide, columns):
             chosen = slice(left, left + columns)
-            products = np.multiply(
-                vectors[rows[part, chosen]], queries[part, np.newaxis, :], dtype=np.float64
-            )
-            scores[part, chosen] = products.sum(axis=-1)
+            picked = vectors[rows[part, chosen]].astype(np.float64)
+            asked = queries[part, :, np.newaxis].astype(np.float64)
+            scores[part, chosen] = np.matmul(picked, asked)[..., 0]
     return scores
 
 
-def best_first(scores: FloatArray, rows: IntArray, order: IntArray | None, k: int) -> Neighbours:
+def best_first(scores: FloatArray, rows: IntArray, order: Order | None, k: int) -> Neighbours:
     """Sort candidates by (-score, place of the row in ``order``) and keep the first k.
 
     Args:
         scores: (Q, M) float32; -inf marks a candidate that must not be found.
         rows: (Q, M) row numbers in [0, N); what stands beside a -inf does not matter.
-        order: (N,) the place of each row among the sorted ids; None orders ties by row number.
+        order: see ``Order``; None orders ties by row number.
         k: how many to keep; where M is smaller, the answer is filled up with -inf and -1.
 
     Returns:
@@ -71,13 +76,26 @@ def best_first(scores: FloatArray, rows: IntArray, order: IntArray | None, k: in
     """
     found = np.isfinite(scores)
     rows = np.where(found, rows, NO_ROW)
-    ties = rows if order is None else order[rows]
-    arrangement = np.lexsort((ties, -scores), axis=-1)[:, :k]
+    arrangement = np.lexsort((_ties(scores, rows, order), -scores), axis=-1)[:, :k]
     answer = Neighbours.none(len(rows), k)
     wide = arrangement.shape[1]
     answer.scores[:, :wide] = np.take_along_axis(scores, arrangement, axis=1)
     answer.rows[:, :wide] = np.take_along_axis(rows, arrangement, axis=1)
     return answer
+
+
+def _ties(scores: FloatArray, rows: IntArray, order: Order | None) -> IntArray:
+    if order is None:
+        return rows
+    if not callable(order):
+        places: IntArray = order[rows]
+        return places
+    ranked = np.sort(scores, axis=-1)
+    tied = ((ranked[:, 1:] == ranked[:, :-1]) & np.isfinite(ranked[:, 1:])).any(axis=-1)
+    ties = rows.copy()
+    if tied.any():
+        ties[tied] = order(rows[tied])
+    return ties
 
 
 def check_k(k: int) -> int:

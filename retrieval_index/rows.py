@@ -69,41 +69,55 @@ def check_rows(rows: pa.Table) -> pa.Table:
     for name in rows.column_names:
         columns.setdefault(name, rows.column(name))
     checked = pa.table(columns).combine_chunks()
-    _refuse_repeated(checked.column("id"))
+    refuse_repeated(checked.column("id"))
     return checked
 
 
-def append_rows(old: pa.Table, new: pa.Table) -> pa.Table:
-    """Put new rows below old ones; both have passed ``check_rows``.
+def like_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give rows with the columns of a memory, in its order; those they lack are null.
 
     Raises:
-        BadRows: the new rows have a column that the old ones lack, or of another type.
-        DuplicateId: a new id is among the old ones; the first few are named.
+        BadRows: they have a column that the memory lacks, or of another type.
     """
-    unknown = [name for name in new.column_names if name not in old.column_names]
+    unknown = [name for name in rows.column_names if name not in schema.names]
     if unknown:
-        raise BadRows(
-            f"the memory has no column {unknown[0]!r}; its columns are {old.column_names}"
-        )
+        raise BadRows(f"the memory has no column {unknown[0]!r}; its columns are {schema.names}")
     columns = []
-    for field in old.schema:
-        if field.name not in new.column_names:
-            columns.append(pa.nulls(len(new), type=field.type))
-        elif new.schema.field(field.name).type != field.type:
+    for field in schema:
+        if field.name not in rows.column_names:
+            columns.append(pa.nulls(len(rows), type=field.type))
+        elif rows.schema.field(field.name).type != field.type:
             raise BadRows(
-                f"column {field.name!r} is {new.schema.field(field.name).type} in the new rows "
+                f"column {field.name!r} is {rows.schema.field(field.name).type} in the new rows "
                 f"and {field.type} in the memory"
             )
         else:
-            columns.append(new.column(field.name))
-    known = pc.is_in(new.column("id"), value_set=old.column("id"))
-    there = new.column("id").filter(known)
+            columns.append(rows.column(field.name))
+    return pa.table(columns, schema=schema)
+
+
+def refuse_known(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> None:
+    """Refuse ids that are in a memory already; ``known`` says of each whether it is.
+
+    Raises:
+        DuplicateId: the first few are named.
+    """
+    there = ids.filter(known)
     if len(there):
         raise DuplicateId(
-            f"{_count(len(there), 'id')} already in the memory: {_some(there.to_pylist())}. "
-            "Leave these rows out, or give them other ids"
+            f"{named(there.to_pylist())} already in the memory. "
+            "Leave these rows out, give them other ids, or replace them: rac index upsert"
         )
-    return pa.concat_tables([old, pa.table(columns, schema=old.schema)]).combine_chunks()
+
+
+def named(ids: Sequence[str]) -> str:
+    """Give the beginning of a sentence about some ids: how many, the first few of them, and is/are.
+
+    >>> named(["a"]), named(["a", "b"])
+    ("1 id ('a') is", "2 ids ('a', 'b') are")
+    """
+    noun, verb = ("id", "is") if len(ids) == 1 else ("ids", "are")
+    return f"{len(ids)} {noun} ({_some(ids)}) {verb}"
 
 
 def _strings(rows: pa.Table, name: str) -> pa.ChunkedArray:
@@ -116,18 +130,17 @@ def _strings(rows: pa.Table, name: str) -> pa.ChunkedArray:
     return column.cast(pa.string())
 
 
-def _refuse_repeated(ids: pa.ChunkedArray) -> None:
+def refuse_repeated(ids: pa.ChunkedArray) -> None:
+    """Refuse ids of which one occurs twice.
+
+    Raises:
+        DuplicateId: the first few are named.
+    """
     if pc.count_distinct(ids).as_py() == len(ids):
         return
     counted = pc.value_counts(ids)
     repeated = counted.field("values").filter(pc.greater(counted.field("counts"), 1)).to_pylist()
-    raise DuplicateId(
-        f"ids must be unique, {_count(len(repeated), 'id')} more than once: {_some(repeated)}"
-    )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun} is" if number == 1 else f"{number} {noun}s are"
+    raise DuplicateId(f"ids must be unique, but {named(repeated)} there more than once")
 
 
 def _some(ids: Sequence[str]) -> str:

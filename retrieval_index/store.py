@@ -15,7 +15,6 @@ that did not finish, or is out of date; the next writer removes it.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,30 +41,32 @@ class Draft:
         self.version = version
         self.base = base
         self._store = store
-        self._files: dict[str, FileEntry] = {}
 
     @contextmanager
-    def write(self, role: str, name: str) -> Iterator[Path]:
-        """Give a path to write the file of a role to; afterwards it is hashed and on the disk."""
-        relative = f"{_version_folder(self.version)}/{name}"
-        path = self._store.folder / relative
-        with replace_file(path) as part:
+    def write(self, name: str) -> Iterator[Path]:
+        """Give a path to write a file of this version to; afterwards it is on the disk."""
+        with replace_file(self.path(name)) as part:
             yield part
-        self._files[role] = FileEntry(
-            path=relative, bytes=path.stat().st_size, sha256=sha256_file(path)
+
+    def path(self, name: str) -> Path:
+        """Give the place of a file of this version."""
+        return self._store.folder / _version_folder(self.version) / name
+
+    def entry(self, name: str) -> FileEntry:
+        """Give the entry of a file that is written."""
+        path = self.path(name)
+        return FileEntry(
+            path=f"{_version_folder(self.version)}/{name}",
+            bytes=path.stat().st_size,
+            sha256=sha256_file(path),
         )
 
-    def share(self, role: str, entry: FileEntry) -> None:
-        """Use a file that an earlier version wrote."""
-        self._files[role] = entry
-
     def publish(self, manifest: Manifest) -> Manifest:
-        """Make this the current version: ``manifest`` with number, predecessor and files set."""
+        """Make this the current version: ``manifest`` with its number and predecessor set."""
         complete = manifest.model_copy(
             update={
                 "version": self.version,
                 "previous": self.base.version if self.base else None,
-                "files": dict(sorted(self._files.items())),
             }
         )
         text = manifest_text(complete)
@@ -100,15 +101,12 @@ class Store:
         """Read the manifest of a version that is still kept; raises as ``current`` does."""
         return read_manifest(self.folder / _version_folder(version) / MANIFEST)
 
-    def locate(self, manifest: Manifest, role: str) -> Path:
+    def locate(self, entry: FileEntry) -> Path:
         """Give the path of a version's file, after a check that it is there in full length.
 
         Raises:
             CorruptMemory: it is missing, or has another length; the message names it.
         """
-        entry = manifest.files.get(role)
-        if entry is None:
-            raise CorruptMemory(f"{self.folder / MANIFEST}: names no file for {role!r}")
         path = self.folder / entry.path
         fault = length_fault(path, entry)
         if fault:
@@ -137,7 +135,8 @@ class Store:
         with lock:
             base = self._readable_base()
             if base is not None:
-                self._remove_all_but(base)
+                with suppress(OSError):
+                    self._remove_all_but(base)
             draft = Draft(self, self._next_number(base), base)
             try:
                 yield draft
@@ -180,22 +179,29 @@ class Store:
 
         What cannot be removed now (a file that is open on Windows) is left for the next writer.
         """
-        kept = {_version_folder(current.version)}
-        kept |= {str(Path(entry.path).parent.as_posix()) for entry in current.files.values()}
+        kept = _needed(current)
         if current.previous is not None:
-            kept.add(_version_folder(current.previous))
-            try:
-                before = self.numbered(current.previous)
-            except MemoryFault:
-                pass
-            else:
-                kept |= {str(Path(e.path).parent.as_posix()) for e in before.files.values()}
-        for entry in (self.folder / VERSIONS).iterdir():
-            if f"{VERSIONS}/{entry.name}" not in kept:
-                shutil.rmtree(entry, ignore_errors=True)
+            with suppress(MemoryFault):
+                kept |= _needed(self.numbered(current.previous))
+        for version in (self.folder / VERSIONS).iterdir():
+            if not version.is_dir():
+                version.unlink(missing_ok=True)
+                continue
+            entries = list(version.iterdir())
+            for entry in entries:
+                if entry.relative_to(self.folder).as_posix() not in kept:
+                    entry.unlink(missing_ok=True)
+            if not any(version.iterdir()):
+                version.rmdir()
         for part in self.folder.glob(".*.part"):
             part.unlink(missing_ok=True)
         sync_folder(self.folder)
+
+
+def _needed(manifest: Manifest) -> set[str]:
+    """Give the paths of a version's files, relative to the memory's folder."""
+    paths = {entry.path for entry in manifest.all_files()}
+    return paths | {f"{_version_folder(manifest.version)}/{MANIFEST}"}
 
 
 def length_fault(path: Path, entry: FileEntry) -> str | None:

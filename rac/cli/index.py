@@ -207,10 +207,10 @@ def info(folder: MemoryArgument, json: JsonOption = False) -> None:
     known = [label for label in memory.labels if label is not None]
     facts = {
         "folder": str(folder),
-        **memory.manifest.model_dump(exclude={"files", "format"}),
+        **memory.manifest.model_dump(exclude={"files", "segments", "format"}),
         "labelled": len(known),
         "classes": len(set(known)),
-        "bytes": sum(entry.bytes for entry in memory.manifest.files.values()),
+        "bytes": sum(entry.bytes for entry in memory.manifest.all_files()),
     }
     if json:
         print_json(facts)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval_index import Memory, make_rows
-from retrieval_index import memory as memory_module
+from retrieval_index import lookup as lookup_module
 from tests.reference.nearest import cosine_slowly, nearest_slowly
 
 
@@ -71,7 +71,7 @@ def test_many_near_duplicates_do_not_crowd_out_the_others() -> None:
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.random.default_rng(5).normal(size=(70, 9))
     whole = in_ram(vectors).leave_one_out(8, near_duplicate=0.8)
-    monkeypatch.setattr(memory_module, "_CHUNK", 11)
+    monkeypatch.setattr(lookup_module, "CHUNK", 11)
     part = in_ram(vectors).leave_one_out(8, near_duplicate=0.8)
     np.testing.assert_array_equal(whole.rows, part.rows)
     np.testing.assert_array_equal(whole.scores, part.scores)

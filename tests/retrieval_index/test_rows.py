@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from retrieval_index import BadRows, DuplicateId, make_rows
-from retrieval_index.rows import COLUMNS, append_rows, check_rows
+from retrieval_index.rows import COLUMNS, check_rows, like_columns
 
 
 def test_missing_columns_become_null_and_others_are_kept() -> None:
@@ -36,9 +36,9 @@ def test_unfit_tables_are_refused(table: pa.Table, message: str) -> None:
 
 
 def test_repeated_ids_are_named() -> None:
-    with pytest.raises(DuplicateId, match="1 id is more than once: 'b'"):
+    with pytest.raises(DuplicateId, match=r"but 1 id \('b'\) is there more than once"):
         make_rows(["a", "b", "c", "b", "b"])
-    with pytest.raises(DuplicateId, match=r"7 ids are more than once: .* and 2 more"):
+    with pytest.raises(DuplicateId, match=r"7 ids \(.* and 2 more\) are there"):
         make_rows([str(i % 7) for i in range(14)])
 
 
@@ -53,14 +53,13 @@ def test_no_rows_at_all() -> None:
     assert len(make_rows([])) == 0
 
 
-def test_appending() -> None:
-    old = check_rows(pa.table({"id": ["a"], "price": [1]}))
-    both = append_rows(old, make_rows(["b"], labels=["x"]))
-    assert both.column("id").to_pylist() == ["a", "b"]
-    assert both.column("price").to_pylist() == [1, None]
-    with pytest.raises(DuplicateId, match="1 id is already in the memory: 'a'"):
-        append_rows(old, make_rows(["b", "a"]))
-    with pytest.raises(BadRows, match="no column 'size'"):
-        append_rows(old, check_rows(pa.table({"id": ["b"], "size": [1]})))
-    with pytest.raises(BadRows, match="'price' is string in the new rows and int64"):
-        append_rows(old, check_rows(pa.table({"id": ["b"], "price": ["1"]})))
+def test_the_columns_of_a_memory_are_taken_on() -> None:
+    schema = check_rows(pa.table({"id": ["a"], "price": [1]})).schema
+    rows = like_columns(make_rows(["b"], labels=["x"]), schema)
+    assert rows.column_names == schema.names
+    assert rows.column("label").to_pylist() == ["x"]
+    assert rows.column("price").to_pylist() == [None]
+    with pytest.raises(BadRows, match="the memory has no column 'size'"):
+        like_columns(check_rows(pa.table({"id": ["b"], "size": [1]})), schema)
+    with pytest.raises(BadRows, match="column 'price' is string in the new rows and int64"):
+        like_columns(check_rows(pa.table({"id": ["b"], "price": ["1"]})), schema)

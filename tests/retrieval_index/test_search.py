@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval_index import BadVectors, CosineMetric, Memory, MemoryFault, exact_search, make_rows
-from retrieval_index import flat as flat_module
-from retrieval_index.flat import flat_search
+from retrieval_index.flat import faiss_candidates, flat_search
+from retrieval_index.stack import Stack
 from tests.reference.nearest import nearest_slowly
 
 
@@ -108,7 +108,7 @@ def test_more_equal_rows_than_spare_candidates_still_go_by_id() -> None:
     found = flat_search(vectors, vectors[:3], 5, order=order)
     assert found.rows.tolist() == [[299, 298, 297, 296, 295]] * 3
     # Not vacuous: what FAISS gave first does not hold them.
-    _, candidates = flat_module._faiss_candidates(vectors, vectors[:3], 5 + 16)
+    _, candidates, _ = faiss_candidates(Stack([vectors]), vectors[:3], 5 + 16)
     assert 299 not in candidates[0]
 
 
@@ -122,7 +122,7 @@ def test_near_ties_below_float32_noise_of_the_sum_are_ranked_right(
     flat, exact = flat_search(vectors, queries, 10), exact_search(vectors, queries, 10)
     np.testing.assert_array_equal(flat.rows, exact.rows)
     np.testing.assert_array_equal(flat.scores, exact.scores)
-    _, raw = flat_module._faiss_candidates(vectors, queries, 10)
+    _, raw, _ = faiss_candidates(Stack([vectors]), queries, 10)
     assert (raw != exact.rows).any(), "the data are too easy to show anything"
 
 

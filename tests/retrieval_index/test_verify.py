@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from retrieval_index import CorruptMemory, Memory, make_rows, verify_folder
 from retrieval_index.contents import Contents
+from retrieval_index.segment import Segment
 from retrieval_index.verify import content_faults
 
 MakeMemory = Callable[..., Memory]
@@ -73,14 +75,11 @@ def test_contents_that_contradict_each_other_are_found(rng: np.random.Generator)
     )
     assert content_faults(sound) == []
 
+    whole = Segment(sound.vectors, sound.searchable, sound.rows)
+
     def broken(**parts: object) -> list[str]:
-        whole = {
-            "vectors": sound.vectors,
-            "searchable": sound.searchable,
-            "rows": sound.rows,
-            "metric": sound.metric,
-        }
-        return content_faults(Memory(Contents(**{**whole, **parts}), sound.manifest, None))  # type: ignore[arg-type]
+        contents = Contents((replace(whole, **parts),), sound.metric)
+        return content_faults(Memory(contents, sound.manifest, None))
 
     assert broken(rows=sound.rows.slice(1)) == ["8 rows, but the manifest counts 9"]
     assert broken(searchable=sound.searchable[::-1].copy()) == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -125,38 +126,71 @@ def test_a_disk_that_fills_up_leaves_the_last_version_and_no_litter(
     assert [p.name for p in (memory.folder / "versions").iterdir()] == ["000001"]
 
 
-_WRITER = """
-import sys, numpy as np
-from retrieval_index import Memory, make_rows
-memory = Memory.open(sys.argv[1])
-number = 0
-while True:
-    name = f"{sys.argv[2]}-{number}"
-    memory = memory.add(np.random.default_rng(number).normal(size=(40, 64)),
-                        make_rows([f"{name}-{i}" for i in range(40)]))
-    print(len(memory), flush=True)
-    number += 1
+# It imports once, and forks a writer for every line that it reads.
+_WRITERS = """
+import os, signal, sys, numpy as np
+from retrieval_index import Memory, edits, make_rows
+edits.SMALL_ROWS = 64  # so that deletions are kept beside the rows, and segments pile up
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+def write(folder, name):
+    memory = Memory.open(folder)
+    for number in range(10_000):
+        ids = [f"{name}-{number}-{i}" for i in range(40)]
+        vectors = np.random.default_rng(number).normal(size=(40, 16))
+        memory = memory.add(vectors, make_rows(ids))
+        if number == 0:
+            print("busy", flush=True)
+        memory = memory.upsert(vectors[:9], make_rows(ids[:9]))
+        memory = memory.delete(ids[5:25])
+        memory = memory.compact() if number % 4 == 3 else memory
+
+for name in sys.stdin:
+    process = os.fork()
+    if process == 0:
+        write(sys.argv[1], name.strip())
+    print(process, flush=True)
 """
 
 
-def test_a_killed_process_leaves_a_memory_that_verifies(tmp_path: Path) -> None:
+def test_a_process_killed_at_random_instants_leaves_a_memory_that_verifies(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "m"
     rng = np.random.default_rng(0)
-    Memory.create(folder, rng.normal(size=(10, 64)), make_rows(list("0123456789")), encoder="e")
-    for attempt in range(3):
-        with subprocess.Popen(
-            [sys.executable, "-c", _WRITER, str(folder), str(attempt)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-        ) as writer:
-            assert writer.stdout is not None
-            said = int(writer.stdout.readline())  # it is in the middle of its second add, or later
-            threading.Event().wait(0.004 * attempt)
-            writer.send_signal(signal.SIGKILL)
-        manifest = verify_folder(folder)
-        assert manifest.count >= said, "what was reported as added is there"
-        assert manifest.count % 40 == 10, "never half of an add"
+    Memory.create(folder, rng.normal(size=(10, 16)), make_rows(list("0123456789")), encoder="e")
+    versions = []
+    with subprocess.Popen(
+        [sys.executable, "-c", _WRITERS, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    ) as writers:
+        assert writers.stdin is not None
+        assert writers.stdout is not None
+        for attempt, wait in enumerate(rng.uniform(0.0, 0.05, size=50)):
+            print(attempt, file=writers.stdin, flush=True)
+            process = int(next(line for line in writers.stdout if line != "busy\n"))
+            while next(writers.stdout) != "busy\n":
+                pass
+            threading.Event().wait(wait)
+            os.kill(process, signal.SIGKILL)
+            _wait_until_dead(process)
+            manifest = verify_folder(folder)
+            # A round adds 40 rows and then deletes 20 of them.
+            assert manifest.count % 20 == 10, "never half of an edit"
+            versions.append(manifest.version)
+        writers.stdin.close()
+    assert len(set(versions)) == 50, "the writers got on between the kills"
+    assert versions == sorted(versions)
+
+
+def _wait_until_dead(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.kill(process, 0)
+            threading.Event().wait(0.001)
 
 
 def test_only_the_current_version_and_the_one_before_are_kept(make_memory: MakeMemory) -> None:
