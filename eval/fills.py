@@ -1,7 +1,8 @@
-"""How well an attribute filler did on cells whose truth is known."""
+"""How well an attribute filler did on cells whose truth is known, by attribute and by value."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,10 +10,51 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from eval.arrays import Bools, Floats, require_same_length
-from eval.binomial import clopper_pearson_interval
-from eval.errors import ReportFault
+from eval.arrays import Bools, Floats, Ints
+from eval.binomial import clopper_pearson_interval, clopper_pearson_lower, clopper_pearson_upper
+from eval.fill_cells import FillCells, make_cells
+from eval.metrics import confusions
 from eval.selective import RiskCoverage, risk_coverage
+
+
+@dataclass(frozen=True)
+class ValueScore:
+    """What became of one value of an attribute.
+
+    Attributes:
+        value: its name.
+        known: cells that held it before.
+        written: empty cells that it was written into, whether their truth is known or not.
+        cells: judged cells whose true value it is.
+        filled: judged cells that it was written into.
+        correct: those of them whose true value it is.
+        abstained: judged cells whose true value it is and that stayed empty.
+        coverage: share of the cells that were filled, rightly or not; None without cells.
+        precision: correct / filled; None where nothing was filled with it.
+        low: lower end of the exact 95 % interval of the precision; None with it.
+        high: its upper end.
+    """
+
+    value: str
+    known: int
+    written: int
+    cells: int
+    filled: int
+    correct: int
+    abstained: int
+    coverage: float | None
+    precision: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A true value and the value that its cells were wrongly filled with."""
+
+    truth: str
+    value: str
+    cells: int
 
 
 @dataclass(frozen=True)
@@ -20,8 +62,11 @@ class FillScore:
     """What became of the cells of one attribute.
 
     Attributes:
+        known: cells that held a value before.
+        empty: cells that held none.
+        written: empty cells that were filled, whether their truth is known or not.
         cells: cells with a known truth that the filler was asked for.
-        filled: cells that it filled.
+        filled: cells of these that it filled.
         correct: filled cells whose value is the truth.
         coverage: filled / cells; None where there are no cells.
         precision: correct / filled; None where nothing was filled.
@@ -29,9 +74,15 @@ class FillScore:
         high: its upper end.
         curve: risk against coverage over every cell whose best value is known, with coverage as a
             share of those; None where there are none.
-        reasons: why cells stayed empty, most frequent reason first.
+        reasons: why empty cells stayed empty, most frequent reason first; numbers are left out, so
+            that one reason is one entry.
+        values: of the attribute, most cells first; empty for a sum.
+        mistakes: most frequent first; empty for a sum.
     """
 
+    known: int
+    empty: int
+    written: int
     cells: int
     filled: int
     correct: int
@@ -41,10 +92,12 @@ class FillScore:
     high: float | None
     curve: RiskCoverage | None
     reasons: dict[str, int] = field(default_factory=dict)
+    values: tuple[ValueScore, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
 
     @property
     def abstained(self) -> int:
-        """Cells that stayed empty."""
+        """Judged cells that stayed empty."""
         return self.cells - self.filled
 
 
@@ -61,7 +114,7 @@ def evaluate_fills(
 
     Args:
         attribute: (M,) the cell's attribute.
-        truth: (M,) the true value; cells where it is None are left out.
+        truth: (M,) the true value; cells where it is None are in no rate.
         value: (M,) the value written, None where the filler abstained.
         probability: (M,) probability in [0, 1] of the value, or of the candidate where it
             abstained; NaN only where there is neither.
@@ -83,48 +136,23 @@ def evaluate_fills(
     (4, 3, 2, 0.75)
     >>> score.curve.risk.tolist()
     [0.0, 0.0, 0.333..., 0.5]
+    >>> [(one.value, one.filled, one.correct) for one in score.values]
+    [('red', 1, 1), ('blue', 2, 1)]
     """
-    best = list(value) if candidate is None else list(candidate)
-    columns = {
-        "attribute": np.array(attribute, dtype=object),
-        "truth": np.array(truth, dtype=object),
-        "value": np.array(value, dtype=object),
-        "candidate": np.array(best, dtype=object),
-        "reason": np.array(reason if reason is not None else [None] * len(best), dtype=object),
+    cells = make_cells(attribute, truth, value, probability, candidate=candidate, reason=reason)
+    return evaluate_cells(cells)
+
+
+def evaluate_cells(cells: FillCells) -> dict[str, FillScore]:
+    """Score the cells of a fill run, attribute by attribute, in the order of its attributes."""
+    return {
+        name: _attribute(cells, cells.attribute == number)
+        for number, name in enumerate(cells.attributes)
     }
-    chance: Floats = np.asarray(probability, dtype=np.float64)
-    require_same_length(probability=chance, **columns)
-    written = columns["value"]
-    filled: Bools = np.array([cell is not None for cell in written], dtype=bool)
-    columns["candidate"] = np.where(filled, written, columns["candidate"])
-    judged: Bools = np.array([cell is not None for cell in columns["candidate"]], dtype=bool)
-    bad = np.flatnonzero(judged & ~((chance >= -1e-6) & (chance <= 1 + 1e-6)))
-    if bad.size:
-        row = int(bad[0])
-        raise ReportFault(
-            f"cell {row + 1} (attribute {attribute[row]!r}): probability {chance[row]} is not "
-            "between 0 and 1"
-        )
-    known: Bools = np.array([cell is not None for cell in truth], dtype=bool)
-    scores: dict[str, FillScore] = {}
-    for name in dict.fromkeys(attribute):
-        of_attribute: Bools = (columns["attribute"] == name) & known
-        right: Bools = (columns["candidate"] == columns["truth"]) & of_attribute
-        shown = of_attribute & judged
-        empty = of_attribute & ~filled
-        why = Counter(str(cell) for cell in columns["reason"][empty] if cell is not None)
-        scores[name] = _score(
-            cells=int(of_attribute.sum()),
-            filled=int((of_attribute & filled).sum()),
-            correct=int((right & filled).sum()),
-            curve=risk_coverage(chance[shown], right[shown]) if shown.any() else None,
-            reasons=dict(why.most_common()),
-        )
-    return scores
 
 
 def sum_fills(scores: Sequence[FillScore]) -> FillScore:
-    """The score over all cells of several attributes; it has no curve.
+    """The score over all cells of several attributes; it has no curve, values and mistakes.
 
     >>> one = evaluate_fills(["a", "b"], ["x", "y"], ["x", None], [1.0, 0.2])
     >>> total = sum_fills(list(one.values()))
@@ -135,24 +163,110 @@ def sum_fills(scores: Sequence[FillScore]) -> FillScore:
     for score in scores:
         reasons.update(score.reasons)
     return _score(
+        known=sum(score.known for score in scores),
+        empty=sum(score.empty for score in scores),
+        written=sum(score.written for score in scores),
         cells=sum(score.cells for score in scores),
         filled=sum(score.filled for score in scores),
         correct=sum(score.correct for score in scores),
-        curve=None,
-        reasons=dict(reasons.most_common()),
+        reasons=reasons,
     )
+
+
+def _attribute(cells: FillCells, mine: Bools) -> FillScore:
+    asked = mine & ~cells.known
+    judged = asked & (cells.truth >= 0)
+    right = judged & (cells.best == cells.truth)
+    shown = judged & (cells.best >= 0)
+    curve = None
+    if shown.any():
+        curve = risk_coverage(cells.probability[shown], right[shown])
+    why: Counter[str] = Counter()
+    left = cells.reason[asked & ~cells.filled]
+    for number, count in zip(*np.unique(left[left >= 0], return_counts=True), strict=True):
+        why[_without_numbers(cells.reasons[int(number)])] += int(count)
+    return _score(
+        known=int(np.count_nonzero(mine & cells.known)),
+        empty=int(np.count_nonzero(asked)),
+        written=int(np.count_nonzero(asked & cells.filled)),
+        cells=int(np.count_nonzero(judged)),
+        filled=int(np.count_nonzero(judged & cells.filled)),
+        correct=int(np.count_nonzero(right & cells.filled)),
+        reasons=why,
+        curve=curve,
+        values=_values(cells, mine, judged, right),
+        mistakes=_mistakes(cells, judged),
+    )
+
+
+def _values(cells: FillCells, mine: Bools, judged: Bools, right: Bools) -> tuple[ValueScore, ...]:
+    size = len(cells.values)
+
+    def counted(value: Ints, mask: Bools) -> Ints:
+        kept = value[mask]
+        return np.bincount(kept[kept >= 0], minlength=size).astype(np.int64)
+
+    known = counted(cells.best, mine & cells.known)
+    written = counted(cells.best, mine & ~cells.known & cells.filled)
+    truth = counted(cells.truth, judged)
+    answered = counted(cells.truth, judged & cells.filled)
+    filled = counted(cells.best, judged & cells.filled)
+    correct = counted(cells.best, right & cells.filled)
+    low: Floats = clopper_pearson_lower(correct, filled, 0.975)
+    high: Floats = clopper_pearson_upper(correct, filled, 0.975)
+    there = np.flatnonzero(known + written + truth)
+    order = there[np.lexsort((there, -(known + truth + written)[there]))]
+    return tuple(
+        ValueScore(
+            value=cells.values[i],
+            known=int(known[i]),
+            written=int(written[i]),
+            cells=int(truth[i]),
+            filled=int(filled[i]),
+            correct=int(correct[i]),
+            abstained=int(truth[i] - answered[i]),
+            coverage=float(answered[i] / truth[i]) if truth[i] else None,
+            precision=float(correct[i] / filled[i]) if filled[i] else None,
+            low=float(low[i]) if filled[i] else None,
+            high=float(high[i]) if filled[i] else None,
+        )
+        for i in order.tolist()
+    )
+
+
+def _mistakes(cells: FillCells, judged: Bools) -> tuple[Mistake, ...]:
+    wrong = judged & cells.filled & (cells.best != cells.truth)
+    pairs = confusions(cells.truth[wrong], cells.best[wrong], len(cells.values))
+    return tuple(
+        Mistake(truth=cells.values[truth], value=cells.values[value], cells=count)
+        for truth, value, count in zip(
+            pairs.labels.tolist(), pairs.predictions.tolist(), pairs.counts.tolist(), strict=True
+        )
+    )
+
+
+def _without_numbers(reason: str) -> str:
+    return re.sub(r"\d+(?:[.,]\d+)*", "\u2026", reason)
 
 
 def _score(
     *,
+    known: int,
+    empty: int,
+    written: int,
     cells: int,
     filled: int,
     correct: int,
-    curve: RiskCoverage | None,
-    reasons: dict[str, int],
+    reasons: Counter[str],
+    curve: RiskCoverage | None = None,
+    values: tuple[ValueScore, ...] = (),
+    mistakes: tuple[Mistake, ...] = (),
 ) -> FillScore:
     low, high = clopper_pearson_interval(correct, filled) if filled else (None, None)
     return FillScore(
+        known=known,
+        empty=empty,
+        written=written,
         cells=cells,
         filled=filled,
         correct=correct,
@@ -161,5 +275,7 @@ def _score(
         low=low,
         high=high,
         curve=curve,
-        reasons=reasons,
+        reasons=dict(reasons.most_common()),
+        values=values,
+        mistakes=mistakes,
     )

@@ -16,12 +16,20 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from eval import plots
 from eval.class_table import ClassRow, class_rows
+from eval.doubtful import DoubtfulSet
 from eval.evaluation import Evaluation
 from eval.examples import ExampleSet
-from eval.fills import FillScore
 from eval.groups import GROUP_NAMES
 from eval.outcomes import Outcomes
-from eval.schema import ComparisonMetrics, Difference, Figure, Gain, Headline, RunMetrics
+from eval.schema import (
+    ComparisonMetrics,
+    Difference,
+    Figure,
+    FillMetrics,
+    Gain,
+    Headline,
+    RunMetrics,
+)
 from eval.svg import inline_svg
 
 if TYPE_CHECKING:
@@ -106,9 +114,10 @@ class ComparisonView:
 class FillView:
     """An attribute as the template shows it."""
 
+    key: str
     name: str
-    score: FillScore
-    reasons: tuple[tuple[str, int], ...]
+    metrics: FillMetrics
+    doubtful: tuple[DoubtfulSet, ...]
 
 
 def render_page(report: Report) -> str:
@@ -135,9 +144,14 @@ def render_page(report: Report) -> str:
         width=lambda share: f"{100 * share:.2f}",
     )
     script, style = (_source(environment, name) for name in ("report.js", "report.css"))
+    said = report.metrics.fills or {}
     fills = tuple(
-        FillView(name, score, tuple(score.reasons.items())) for name, score in report.fills.items()
+        FillView(f"fill{number}", name, metrics, report.doubtful.get(name, ()))
+        for number, (name, metrics) in enumerate(said.items(), start=1)
     )
+    lines: list[tuple[str | None, FillMetrics]] = list(said.items())
+    if len(lines) > 1 and report.metrics.fills_total is not None:
+        lines.append((None, report.metrics.fills_total))
     curves = {name: score.curve for name, score in report.fills.items() if score.curve is not None}
     return environment.get_template("report.html").render(
         report=report,
@@ -153,7 +167,9 @@ def render_page(report: Report) -> str:
         ],
         settings=report.metrics.settings,
         fills=fills,
-        fills_total=report.fills_total,
+        fills_total=report.metrics.fills_total,
+        fill_lines=lines,
+        promised=any(metrics.promise is not None for metrics in said.values()),
         fill_risk=_svg(
             plots.plot_risk_coverage(curves),
             "Share of wrong values against share of cells, one line an attribute",
@@ -191,7 +207,7 @@ def points(difference: float | None) -> str:
     return f"{100 * difference:+.1f}".replace("-", _MINUS)
 
 
-def interval(figure: Figure | FillScore) -> str:
+def interval(figure: Figure | FillMetrics) -> str:
     """The interval of a figure in per cent, as "81.0 to 85.9"; empty where there is none."""
     if figure.low is None or figure.high is None:
         return ""

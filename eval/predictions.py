@@ -27,6 +27,7 @@ from eval.arrays import Ints
 from eval.errors import ReportFault
 from eval.header import HEADER_KEY, RunHeader, header_from_bytes
 from eval.image_sets import ImageSet
+from eval.parquet_rows import read_rows
 from eval.predicted import Predictions, require_classes, rows_of_block
 from eval.prediction_rows import (
     COLUMNS,
@@ -82,22 +83,8 @@ class PredictionFile:
         """
         if self.path.suffix.lower() == ".csv":
             return _read_csv(self.path).take(pa.array(positions))
-        wanted, order = np.unique(positions, return_inverse=True)
-        parts, first = [], 0
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:
-            columns = [
-                name
-                for name in file.schema_arrow.names
-                if name in COLUMNS and name not in SCORE_COLUMNS
-            ]
-            for group in range(file.num_row_groups):
-                size = file.metadata.row_group(group).num_rows
-                inside = wanted[(wanted >= first) & (wanted < first + size)] - first
-                if inside.size:
-                    table = file.read_row_group(group, columns=columns)
-                    parts.append(table.take(pa.array(inside)))
-                first += size
-        return pa.concat_tables(parts).take(pa.array(order))
+        columns = [name for name in COLUMNS if name not in SCORE_COLUMNS]
+        return read_rows(self.path, positions, columns)
 
     def read(self) -> Predictions:
         """Read the whole file into memory."""

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from eval.comparison import compare
+from eval.doubtful import DoubtfulSet, pick_doubtful
 from eval.errors import ReportFault
-from eval.evaluation import Evaluation, evaluate
+from eval.evaluation import CONFUSIONS_SHOWN, Evaluation, evaluate
 from eval.examples import ExampleSet, pick_examples
-from eval.fills import FillScore, sum_fills
+from eval.fills import FillScore, evaluate_cells, sum_fills
+from eval.ledgers import FillPromise, FillRun
 from eval.outcomes import Outcomes, reduce_predictions
 from eval.predictions import PredictionFile, Predictions
-from eval.schema import FillMetrics, MetricsDocument, Settings
+from eval.schema import (
+    FillMetrics,
+    MetricsDocument,
+    MistakeCount,
+    PromiseMetrics,
+    Settings,
+    ValueMetrics,
+)
 from eval.thumbnails import FolderReader, ImageReader
 from retrieval_index.files import replace_file
 
@@ -29,6 +38,7 @@ class Report:
         examples: for each run, its kinds of examples.
         fills: score of each attribute; empty where nothing was filled.
         fills_total: over all attributes; None where nothing was filled.
+        doubtful: doubtful cells of each attribute of a fill run.
     """
 
     title: str
@@ -37,6 +47,7 @@ class Report:
     examples: tuple[tuple[ExampleSet, ...], ...]
     fills: Mapping[str, FillScore]
     fills_total: FillScore | None
+    doubtful: Mapping[str, tuple[DoubtfulSet, ...]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,7 @@ def build_report(
     many: int = 100,
     few: int = 20,
     fills: Mapping[str, FillScore] | None = None,
+    fill_run: FillRun | None = None,
     examples: int = 6,
     image_folder: str | Path | None = None,
     read_image: ImageReader | None = None,
@@ -70,6 +82,8 @@ def build_report(
         many: a class with more training rows than this is in "many".
         few: a class with fewer training rows than this is in "few".
         fills: scores of filled attributes, as :func:`eval.fills.evaluate_fills` gives them.
+        fill_run: a fill run, in place of ``fills``, from :func:`eval.ledgers.read_fill_run`; it
+            has doubtful cells to show and promises to hold against the figures.
         examples: at most so many examples of each kind; 0 for none.
         image_folder: where relative image paths start, in place of what the predictions say. No
             file outside of it is opened.
@@ -84,7 +98,9 @@ def build_report(
         ReportFault: nothing to report, two runs of one name, predictions that cannot be read, or
             test rows that were trained on or selected by.
     """
-    if not predictions and not fills:
+    if fills and fill_run is not None:
+        raise ReportFault("give scores of filled attributes or a fill run, not both")
+    if not predictions and not fills and fill_run is None:
         raise ReportFault("there is nothing to report: no predictions and no filled attributes")
     if resamples < 1 or bins < 1:
         raise ReportFault("resamples and bins must be at least 1")
@@ -103,7 +119,7 @@ def build_report(
         )
         evaluations.append(evaluation)
         shown.append(tuple(pick_examples(evaluation, reader, examples)))
-    scores = dict(fills or {})
+    scores = dict(fills or {}) if fill_run is None else evaluate_cells(fill_run.cells)
     total = sum_fills(list(scores.values())) if scores else None
     return Report(
         title=title or _title(evaluations),
@@ -114,13 +130,14 @@ def build_report(
                 compare(evaluations[0].outcomes, other.outcomes, settings)
                 for other in evaluations[1:]
             ],
-            fills={name: _fill_record(score) for name, score in scores.items()} or None,
-            fills_total=None if total is None else _fill_record(total),
+            fills=_fill_records(scores, fill_run) or None,
+            fills_total=None if total is None else _fill_record(total, None),
         ),
         evaluations=tuple(evaluations),
         examples=tuple(shown),
         fills=scores,
         fills_total=total,
+        doubtful=_doubtful(fill_run, image_folder, read_image, examples),
     )
 
 
@@ -161,8 +178,28 @@ def _title(evaluations: Sequence[Evaluation]) -> str:
     return f"Report on {evaluations[0].outcomes.name}"
 
 
-def _fill_record(score: FillScore) -> FillMetrics:
+def _doubtful(
+    run: FillRun | None,
+    image_folder: str | Path | None,
+    read_image: ImageReader | None,
+    count: int,
+) -> dict[str, tuple[DoubtfulSet, ...]]:
+    if run is None:
+        return {}
+    reader = read_image or FolderReader(Path(image_folder or run.image_folder))
+    return {name: tuple(pick_doubtful(run, name, reader, count)) for name in run.cells.attributes}
+
+
+def _fill_records(scores: Mapping[str, FillScore], run: FillRun | None) -> dict[str, FillMetrics]:
+    promises = {} if run is None else run.promises
+    return {name: _fill_record(score, promises.get(name)) for name, score in scores.items()}
+
+
+def _fill_record(score: FillScore, promise: FillPromise | None) -> FillMetrics:
     return FillMetrics(
+        known=score.known,
+        empty=score.empty,
+        written=score.written,
         cells=score.cells,
         filled=score.filled,
         abstained=score.abstained,
@@ -171,5 +208,12 @@ def _fill_record(score: FillScore) -> FillMetrics:
         precision=score.precision,
         low=score.low,
         high=score.high,
+        area=None if score.curve is None else score.curve.area,
         reasons=score.reasons,
+        promise=None if promise is None else PromiseMetrics.model_validate(asdict(promise)),
+        values=[ValueMetrics.model_validate(asdict(value)) for value in score.values],
+        mistakes=[
+            MistakeCount.model_validate(asdict(mistake))
+            for mistake in score.mistakes[:CONFUSIONS_SHOWN]
+        ],
     )

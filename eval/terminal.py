@@ -21,13 +21,14 @@ def summarise(metrics: MetricsDocument) -> str:
         lines.append([run.name, *figures, f"{run.rows.evaluated:,}"])
     text = _aligned(lines)
     if metrics.fills:
-        fills = [["attribute", "cells", "filled", "coverage", "precision"]]
+        fills = [["attribute", "empty", "filled", "judged", "coverage", "precision"]]
         for name, fill in metrics.fills.items():
             fills.append(
                 [
                     name,
+                    f"{fill.empty:,}",
+                    f"{fill.written:,}",
                     f"{fill.cells:,}",
-                    f"{fill.filled:,}",
                     _rate(fill.coverage),
                     _rate(fill.precision),
                 ]

@@ -44,7 +44,8 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
       row.hidden = !fits;
       shown += fits;
     }
-    if (said) said.textContent = shown === rows.length ? `${shown} classes` : `${shown} of ${rows.length} classes`;
+    const word = said && (said.dataset.word || "classes");
+    if (said) said.textContent = shown === rows.length ? `${shown} ${word}` : `${shown} of ${rows.length} ${word}`;
   };
   if (search) search.addEventListener("input", filter);
   if (group) group.addEventListener("change", filter);

@@ -1,22 +1,28 @@
-"""``rac report``: figures, a table of classes and a page from prediction files."""
+"""``rac report``: figures, a table of classes and a page from prediction files and fill runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rac.cli.common import JsonOption, OutOption, print_json
+from rac.cli.common import IdOption, JsonOption, OutOption, print_json
+
+if TYPE_CHECKING:
+    from eval.ledgers import FillRun
+    from eval.predictions import PredictionFile
 
 
 def report(
-    predictions: Annotated[
+    runs: Annotated[
         list[Path],
         typer.Argument(
             help="Prediction files of `rac predict`, or any .csv or .parquet with the columns "
-            "id, label and prediction; several are set side by side.",
-            metavar="PREDICTIONS...",
+            "id, label and prediction; the first is compared with each other one. Or the folder "
+            "of a `rac fill` run.",
+            metavar="RUN...",
         ),
     ],
     out: OutOption,
@@ -42,6 +48,14 @@ def report(
             metavar="FILE",
         ),
     ] = None,
+    truth: Annotated[
+        str | None,
+        typer.Option(
+            help="Table with the true values of a fill run's cells; rows are matched by id.",
+            metavar="TABLE",
+        ),
+    ] = None,
+    id: IdOption = None,
     images: Annotated[
         Path | None,
         typer.Option(help="Folder where the image paths start.", metavar="DIR"),
@@ -67,34 +81,34 @@ def report(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Report predictions class by class: metrics.json, per_class.csv and report.html in OUT.
+    r"""Report runs class by class: metrics.json, per_class.csv and report.html in OUT.
 
     \b
     Example:
       rac report runs/test.parquet -o runs/report
       rac report old.csv new.csv --train-counts train.csv --fail-if-worse few:0.01 -o runs/compare
+      rac report runs/fill --truth catalogue.csv -o runs/fill-report
     """
     from eval.gates import failed_gates, parse_gate
-    from eval.predictions import open_predictions
+    from eval.ledgers import is_fill_run
     from eval.report import build_report, write_report
     from eval.terminal import summarise
-    from eval.train_counts import read_classes, read_train_counts, read_train_images
-    from rac.errors import JobFailed
+    from rac.errors import InputError, JobFailed
 
     gates = [parse_gate(text) for text in fail_if_worse or []]
+    fills = [path for path in runs if is_fill_run(path)]
+    predictions = [path for path in runs if path not in fills]
+    if len(fills) > 1:
+        raise InputError(f"{fills[1]}: a report takes one fill run; {fills[0]} is one already")
+    if truth is not None and not fills:
+        raise InputError("--truth is for fill runs, and none is given")
     if gates and len(predictions) < 2:
-        raise typer.BadParameter("--fail-if-worse compares runs: give two or more, the old first")
-    counts = read_train_counts(train_counts) if train_counts else None
-    order = read_classes(classes) if classes else None
-    trained = read_train_images(train_counts) if train_counts else None
-    opened = [
-        open_predictions(path, classes=order, train_counts=counts, training=trained)
-        for path in predictions
-    ]
+        raise InputError("--fail-if-worse compares runs: give two or more, the old one first")
     built = build_report(
-        opened,
+        _opened(predictions, train_counts, classes),
         many=many,
         few=few,
+        fill_run=_fill_run(fills[0], truth, id) if fills else None,
         examples=examples,
         image_folder=images,
         seed=seed,
@@ -109,3 +123,68 @@ def report(
     worse = failed_gates(gates, built.metrics.comparisons)
     if worse:
         raise JobFailed("; ".join(worse))
+
+
+def _opened(
+    paths: Sequence[Path], train_counts: Path | None, classes: Path | None
+) -> list[PredictionFile]:
+    """Open prediction files; where two say the same name, all go by their paths."""
+    from eval.predictions import open_predictions
+    from eval.train_counts import read_classes, read_train_counts, read_train_images
+
+    counts = read_train_counts(train_counts) if train_counts else None
+    trained = read_train_images(train_counts) if train_counts else None
+    order = read_classes(classes) if classes else None
+
+    def opened(path: Path, name: str | None = None) -> PredictionFile:
+        return open_predictions(
+            path, name=name, classes=order, train_counts=counts, training=trained
+        )
+
+    files = [opened(path) for path in paths]
+    if len({file.header.name for file in files}) == len(files):
+        return files
+    stems = [path.stem for path in paths]
+    names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
+    return [opened(path, name) for path, name in zip(paths, names, strict=True)]
+
+
+def _fill_run(path: Path, truth: str | None, id: str | None) -> FillRun:
+    """Read a fill run, with the truth and the images of the tables that it is about."""
+    import pyarrow as pa
+
+    from eval.ledgers import attribute_columns, fill_metadata, read_fill_run
+    from rac.errors import InputError
+    from rac.tables import Table, open_table
+
+    columns = attribute_columns(path)
+
+    def read(table: Table, wanted: dict[str, str]) -> tuple[pa.Table, pa.Table]:
+        """The ids with the wanted columns, and the ids with references of the images."""
+        rows: dict[str, list[str | None]] = {"id": [], **{name: [] for name in wanted}}
+        references: list[str | None] = []
+        for batch in table.batches():
+            items = table.items(batch)
+            rows["id"] += [item.id for item in items]
+            references += [item.image if isinstance(item.image, str) else None for item in items]
+            for name, column in wanted.items():
+                rows[name] += batch.column(column).cast(pa.string()).to_pylist()
+        texts = {name: pa.array(cells, pa.string()) for name, cells in rows.items()}
+        shown = pa.table({"id": texts["id"], "image": pa.array(references, pa.string())})
+        return pa.table(texts), shown
+
+    if truth is not None:
+        table = open_table(truth, id=id)
+        there = {name: column for name, column in columns.items() if column in table.columns}
+        if not there:
+            raise InputError(
+                f"{truth}: has none of the run's columns {', '.join(columns.values())}; it has "
+                f"{', '.join(table.columns)}"
+            )
+        truths, shown = read(table, there)
+        return read_fill_run(path, truth=truths, images=shown, image_folder=table.base or ".")
+    try:
+        table = open_table(str(fill_metadata(path).get("table", "")), id=id)
+    except InputError:
+        return read_fill_run(path)  # the table has moved; the report does without its pictures
+    return read_fill_run(path, images=read(table, {})[1], image_folder=table.base or ".")

@@ -28,7 +28,7 @@ def test_scores_are_those_of_the_loop(seed):
         assert score.abstained == len(rows) - len(written)
         assert score.coverage == (len(written) / len(rows) if rows else None)
         assert score.precision == figures.share(right)
-        assert sum(score.reasons.values()) == score.abstained
+        assert sum(score.reasons.values()) == score.empty - score.written
         if written:
             low = figures.binomial_lower(sum(right), len(written), 0.975)
             assert score.low == pytest.approx(low)

@@ -1,0 +1,260 @@
+"""A fill run's folder: its ledger as cells, what it promised, and the truth beside it.
+
+The ledger is a Parquet table with a row for each cell and the columns id, attribute, decision
+("known", "filled", or another word for a cell that stayed empty), value, probability and reason;
+threshold and alternatives (value, probability) are shown where there are. ``summary.json`` beside
+it may say under ``attributes`` what precision each attribute was filled for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from eval.arrays import Ints
+from eval.errors import ReportFault
+from eval.fill_cells import FillCells, positions_in
+
+LEDGER = "ledger.parquet"
+_SUMMARY = "summary.json"
+_METADATA_KEY = b"rac.ledger"
+_COLUMNS = ("id", "attribute", "decision", "value", "probability", "reason")
+
+
+@dataclass(frozen=True)
+class FillPromise:
+    """What a run promised of an attribute; None where it said nothing.
+
+    Attributes:
+        target: precision that was asked for.
+        expected: precision expected from known cells that were held out.
+        at_least: lower bound of the precision, with ``confidence``.
+        confidence: of the bound.
+    """
+
+    target: float | None
+    expected: float | None
+    at_least: float | None
+    confidence: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class FillRun:
+    """A fill run as it is reported.
+
+    Attributes:
+        ledger: the file; its rows are the cells, in order.
+        cells: what was decided.
+        promises: by attribute.
+        images: the columns id and image (references as text); None where unknown.
+        image_folder: where relative references start.
+        metadata: what the ledger says of itself.
+    """
+
+    ledger: Path
+    cells: FillCells
+    promises: Mapping[str, FillPromise]
+    images: pa.Table | None
+    image_folder: Path
+    metadata: Mapping[str, Any]
+
+
+def is_fill_run(path: str | Path) -> bool:
+    """Whether a path is a fill run's folder, or its ledger."""
+    return _ledger(path).is_file()
+
+
+def attribute_columns(path: str | Path) -> dict[str, str]:
+    """Attributes of a fill run with the table columns that they are written to.
+
+    Raises:
+        ReportFault: not a readable ledger.
+    """
+    said = _schema_of(fill_metadata(path))
+    names = _coded(_read(_ledger(path), ("attribute",)), "attribute").names
+    return {name: str(said.get(name, {}).get("column") or name) for name in names}
+
+
+def fill_metadata(path: str | Path) -> dict[str, Any]:
+    """What a fill run's ledger says of itself: table, encoder, schema and so on.
+
+    Raises:
+        ReportFault: not a readable ledger.
+    """
+    file = _ledger(path)
+    try:
+        said = json.loads((pq.read_schema(file).metadata or {}).get(_METADATA_KEY, b"{}"))
+    except (pa.ArrowInvalid, OSError, json.JSONDecodeError) as fault:
+        raise ReportFault(f"{file}: not a readable ledger ({fault})") from fault
+    return said if isinstance(said, dict) else {}
+
+
+def read_fill_run(
+    path: str | Path,
+    *,
+    truth: pa.Table | None = None,
+    images: pa.Table | None = None,
+    image_folder: str | Path = ".",
+) -> FillRun:
+    """Read a fill run.
+
+    Args:
+        path: its folder, or its ledger.
+        truth: the column id and a column of text for each attribute of which the truth is known,
+            named as the attribute; ids must be unique. A text that is a synonym of a value, by the
+            run's own schema, counts as that value; null and "unknown" words count as not known.
+        images: the columns id and image.
+        image_folder: where relative image references start.
+
+    Raises:
+        ReportFault: not a readable ledger, a column is missing, or ids of the truth repeat.
+    """
+    file = _ledger(path)
+    table = _read(file, _COLUMNS)
+    metadata = fill_metadata(path)
+    attributes = _coded(table, "attribute")
+    values = _coded(table, "value")
+    reasons = _coded(table, "reason")
+    decisions = _coded(table, "decision")
+    known = np.isin(decisions.index, positions_in(decisions.names, ["known"]))
+    filled = np.isin(decisions.index, positions_in(decisions.names, ["filled"]))
+    reason = _reasons(reasons, decisions, known | filled)
+    names, truths = _truths(table, attributes, values, truth, _schema_of(metadata))
+    chance = table.column("probability").cast(pa.float64()).to_numpy().astype(np.float64)
+    return FillRun(
+        ledger=file,
+        cells=FillCells(
+            attributes=attributes.names,
+            values=names,
+            reasons=reason.names,
+            attribute=attributes.index,
+            known=known,
+            filled=filled,
+            best=np.where(np.isnan(chance) & ~known & ~filled, -1, values.index),
+            truth=truths,
+            probability=chance,
+            reason=reason.index,
+        ),
+        promises=_promises(file.with_name(_SUMMARY)),
+        images=images,
+        image_folder=Path(image_folder),
+        metadata=metadata,
+    )
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """A column of text as positions in its distinct names; -1 for null."""
+
+    names: tuple[str, ...]
+    index: Ints
+
+
+def _coded(table: pa.Table, column: str) -> _Coded:
+    cells = table.column(column).cast(pa.string()).combine_chunks()
+    coded = cells.dictionary_encode()
+    index = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return _Coded(tuple(coded.dictionary.to_pylist()), index)
+
+
+def _reasons(reasons: _Coded, decisions: _Coded, answered: np.ndarray[Any, Any]) -> _Coded:
+    """Why cells stayed empty; where nothing is said, the decision itself says it."""
+    names = (*reasons.names, *(name.replace("_", " ") for name in decisions.names))
+    index = np.where(reasons.index >= 0, reasons.index, decisions.index + len(reasons.names))
+    return _Coded(names, np.where(answered, -1, index))
+
+
+def _truths(
+    table: pa.Table,
+    attributes: _Coded,
+    values: _Coded,
+    truth: pa.Table | None,
+    schema: Mapping[str, Mapping[str, Any]],
+) -> tuple[tuple[str, ...], Ints]:
+    """All names of values, those of the ledger first, and the true one (M,) of each cell."""
+    names = {name: place for place, name in enumerate(values.names)}
+    truths = np.full(len(attributes.index), -1, dtype=np.int64)
+    if truth is None:
+        return values.names, truths
+    ids = truth.column("id").cast(pa.string())
+    if len(pc.unique(ids)) < len(ids):
+        counted = pc.value_counts(ids)
+        twice = counted.filter(pc.greater(counted.field("counts"), 1))[0]["values"].as_py()
+        raise ReportFault(f"the truth has the id {twice!r} twice, so its rows cannot be matched")
+    place = pc.index_in(table.column("id").cast(pa.string()), value_set=ids.combine_chunks())
+    at: Ints = place.fill_null(-1).to_numpy().astype(np.int64)
+    for number, attribute in enumerate(attributes.names):
+        if attribute not in truth.column_names:
+            continue
+        column = _coded(truth, attribute)
+        said = [_canonical(text, schema.get(attribute, {})) for text in column.names]
+        for name in said:
+            if name is not None:
+                names.setdefault(name, len(names))
+        # One more entry, at -1, for the cells whose truth is not told.
+        into = np.array([-1 if name is None else names[name] for name in said] + [-1])
+        mine = np.flatnonzero((attributes.index == number) & (at >= 0))
+        truths[mine] = into[column.index[at[mine]]]
+    return tuple(names), truths
+
+
+def _canonical(text: str, schema: Mapping[str, Any]) -> str | None:
+    """The value that a cell's text means by the run's schema; None where it means "not known"."""
+    plain = text.strip().casefold()
+    if not plain or plain in {str(word).casefold() for word in schema.get("unknown") or ()}:
+        return None
+    for value in schema.get("values") or ():
+        if isinstance(value, Mapping):
+            spellings = [value.get("name", ""), *(value.get("synonyms") or ())]
+            if plain in {str(one).strip().casefold() for one in spellings}:
+                return str(value["name"])
+    return text.strip()
+
+
+def _ledger(path: str | Path) -> Path:
+    given = Path(path)
+    return given / LEDGER if given.is_dir() else given if given.name == LEDGER else given / LEDGER
+
+
+def _read(file: Path, columns: Sequence[str]) -> pa.Table:
+    try:
+        there = pq.read_schema(file).names
+        missing = [name for name in columns if name not in there]
+        if missing:
+            raise ReportFault(f"{file}: has no column {missing[0]!r}; it has {', '.join(there)}")
+        return pq.read_table(file, columns=list(columns))
+    except (pa.ArrowInvalid, OSError) as fault:
+        raise ReportFault(f"{file}: not a readable ledger ({fault})") from fault
+
+
+def _schema_of(metadata: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    schema = metadata.get("schema")
+    attributes = schema.get("attributes") if isinstance(schema, Mapping) else None
+    if not isinstance(attributes, Mapping):
+        return {}
+    return {name: said for name, said in attributes.items() if isinstance(said, Mapping)}
+
+
+def _promises(file: Path) -> dict[str, FillPromise]:
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))["attributes"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # a run without a summary has made no promise that could be shown
+    return {
+        name: FillPromise(
+            target=one.get("target_precision"),
+            expected=one.get("expected_precision"),
+            at_least=one.get("precision_bound"),
+            confidence=one.get("confidence"),
+        )
+        for name, one in said
+        if isinstance(one, Mapping)
+    }
