@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from rac.attributes.cells import CodeArray, ValueCensus, Vocabulary
-from rac.attributes.schema import Attribute, Schema
+from rac.attributes.attribute import Attribute
+from rac.attributes.cells import CodeArray, Vocabulary, vocabulary_from_counts
+from rac.attributes.schema import Schema
 from rac.errors import InputError, JobFailed
 from rac.tables import Table
+from rac.tables.cells import JSON_CELLS
+
+_MAX_TEXTS = 1_000_000
 
 
 def check_columns(schema: Schema, table: pa.Schema, taken: Mapping[str, str | None]) -> list[str]:
@@ -73,16 +81,26 @@ def fill_column(
             mistake in the program could, and then nothing is written.
     """
     column = attribute.column
-    filled = table.with_cells(batch, column, values)
     if column not in batch.schema.names:
-        return filled
+        return table.with_cells(batch, column, values)
+    if not values:
+        return batch
     place = batch.schema.get_field_index(column)
-    texts = table.strings(batch, column) if values else []
+    rows = np.fromiter(values, np.int64, len(values))
     kept = np.ones(batch.num_rows, np.bool_)
-    for row in values:
-        if not attribute.means_missing(texts[row]):
-            raise JobFailed(f"column {column!r}: the value {texts[row]!r} would be overwritten")
-        kept[row] = False
+    kept[rows] = False
+    touched = batch.take(pa.array(rows))
+    for text in table.strings(touched, column):
+        if not attribute.means_missing(text):
+            raise JobFailed(f"column {column!r}: the value {text!r} would be overwritten")
+    field = batch.schema.field(place)
+    if _is_plain_text(table, field):
+        fresh = np.full(batch.num_rows, None, object)
+        fresh[rows] = list(values.values())
+        cells = pc.if_else(pa.array(kept), batch.column(place), pa.array(fresh, field.type))
+        filled = batch.set_column(place, field, cells)
+    else:
+        filled = table.with_cells(batch, column, values)
     if not _same_cells(batch.column(place), filled.column(place), pa.array(kept)):
         raise JobFailed(f"column {column!r}: cells that are not to be filled would have changed")
     return filled
@@ -93,33 +111,100 @@ class CellReader:
 
     def __init__(self, attribute: Attribute) -> None:
         self.attribute = attribute
-        self._census = ValueCensus(attribute)
         self._numbers: dict[str | None, int] = {}
-        self._parts = [np.zeros(0, np.int64)]
-        self._known = None if attribute.values is None else Vocabulary(attribute, attribute.values)
+        self._counts: Counter[int] = Counter()
+        self._parts: list[CodeArray] = [np.zeros(0, np.int32)]
 
-    def read(self, cells: list[str | None]) -> None:
+    def read(self, cells: DistinctCells) -> None:
         """Take in the next cells, in the table's order.
+
+        Raises:
+            InputError: the column holds more different texts than any attribute can use.
+        """
+        numbers = self._numbers
+        places = np.fromiter(
+            (numbers.setdefault(text, len(numbers)) for text in cells.texts), np.int32
+        )
+        if len(numbers) > _MAX_TEXTS:
+            raise InputError(
+                f"attribute {self.attribute.name!r}: column {self.attribute.column!r} holds more "
+                f"than {_MAX_TEXTS:,} different texts; is it free text?"
+            )
+        read = places[cells.numbers] if len(places) else np.zeros(0, np.int32)
+        seen, times = np.unique(read, return_counts=True)
+        self._counts.update(dict(zip(seen.tolist(), times.tolist(), strict=True)))
+        self._parts.append(read)
+
+    def finish(self) -> tuple[Vocabulary, CodeArray]:
+        """Give the vocabulary and the (N,) codes of all cells read.
 
         Raises:
             InputError: the column holds more different values than an attribute can have.
         """
-        if self._known is not None:
-            self._parts.append(self._known.codes(cells).astype(np.int64))
-            return
-        self._census.count(cells)
-        numbers = self._numbers
-        self._parts.append(
-            np.fromiter((numbers.setdefault(cell, len(numbers)) for cell in cells), np.int64)
-        )
-
-    def finish(self) -> tuple[Vocabulary, CodeArray]:
-        """Give the vocabulary and the (N,) codes of all cells read."""
+        counts = {text: self._counts[number] for text, number in self._numbers.items()}
+        vocabulary = vocabulary_from_counts(self.attribute, counts)
         read = np.concatenate(self._parts)
-        if self._known is not None:
-            return self._known, read.astype(np.int32)
-        vocabulary = self._census.vocabulary()
-        return vocabulary, vocabulary.codes(self._numbers)[read]
+        return vocabulary, vocabulary.codes(self._numbers)[read] if len(read) else read
+
+
+@dataclass(frozen=True)
+class DistinctCells:
+    """N cells as their different texts and who has which.
+
+    Attributes:
+        texts: the different texts; None for cells without one.
+        numbers: (N,) place in ``texts``.
+    """
+
+    texts: Sequence[str | None]
+    numbers: CodeArray
+
+    @classmethod
+    def of(cls, cells: Sequence[str | None]) -> DistinctCells:
+        """Tell N texts apart."""
+        places: dict[str | None, int] = {}
+        numbers = np.fromiter((places.setdefault(cell, len(places)) for cell in cells), np.int32)
+        return cls(list(places), numbers)
+
+    @classmethod
+    def read(cls, table: Table, batch: pa.RecordBatch, column: str) -> DistinctCells:
+        """Read one column of a batch; all cells are None where the table has no such column."""
+        if column not in batch.schema.names:
+            return cls([None], np.zeros(batch.num_rows, np.int32))
+        cells = batch.column(column)
+        if not _is_plain_text(table, batch.schema.field(column)):
+            return cls.of(table.strings(batch, column))
+        told_apart = cells.dictionary_encode(null_encoding="encode")
+        texts = [
+            text if text is not None and text.strip() else None
+            for text in told_apart.dictionary.to_pylist()
+        ]
+        return cls(texts, told_apart.indices.to_numpy(zero_copy_only=False).astype(np.int32))
+
+
+def raw_texts(
+    table: Table, batch: pa.RecordBatch, column: str, rows: npt.NDArray[np.int64]
+) -> pa.Array:
+    """Give some cells of a column as they are, as text; null where they or the column are not."""
+    if column not in batch.schema.names:
+        return pa.nulls(len(rows), pa.string())
+    cells = batch.column(column).take(pa.array(rows))
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    if pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
+        return cells.cast(pa.string())
+    texts = table.strings(batch.take(pa.array(rows)), column)
+    # A number that is no number is not the same as no cell.
+    odd = pc.is_valid(cells).to_pylist()
+    return pa.array(
+        ["nan" if text is None and there else text for text, there in zip(texts, odd, strict=True)],
+        pa.string(),
+    )
+
+
+def _is_plain_text(table: Table, field: pa.Field) -> bool:
+    plain = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+    return plain and JSON_CELLS not in (field.metadata or {})
 
 
 def _holds_words(kind: pa.DataType) -> bool:

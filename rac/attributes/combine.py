@@ -1,10 +1,11 @@
 """One calibrated probability out of several kinds of evidence.
 
-Letters of shapes: N cells, C values, F kinds of evidence.
+Letters of shapes: N cells, S slots (values, and "not applicable"), F kinds of evidence.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from rac.encoders.base import FloatArray
 Doubles = npt.NDArray[np.float64]
 
 _RIDGE = 1e-3
+_STEPS = 60
 
 
 @dataclass(frozen=True)
@@ -34,39 +36,69 @@ class Fusion:
     weights: Doubles
 
     @classmethod
-    def fit(cls, scores: FloatArray, codes: npt.NDArray[np.int64]) -> Fusion:
-        """Maximise the likelihood of the known values, with a small ridge on the weights.
+    def fit(
+        cls,
+        scores: FloatArray,
+        slots: npt.NDArray[np.int64],
+        *,
+        start: Fusion | None = None,
+        kinds: Sequence[int] = range(len(MORE_IS_LIKELIER)),
+    ) -> Fusion:
+        """Maximise the likelihood of the known slots, with a small ridge on the weights.
 
         Args:
-            scores: (N, C, F) evidence from memories that did not hold the cell, N >= 1.
-            codes: (N,) the cells' values.
+            scores: (N, S, F) evidence from memories that did not hold the cell, N >= 1; ``-inf``
+                in the first kind where a slot is impossible.
+            slots: (N,) the cells' slots.
+            start: weights to begin from, near the answer.
+            kinds: the kinds that may have a weight; the others get 0.
         """
-        spread = scores.std(axis=(0, 1), dtype=np.float64)
-        # Evidence that never varies cannot tell values apart; its weight stays 0.
-        scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-6)
-        scaled = scores.astype(np.float64) * scale
-        rows = np.arange(len(codes))
-        reached = scaled[rows, codes].mean(axis=0)
+        possible = np.isfinite(scores[..., 0])
+        finite = np.where(possible[..., None], scores, 0.0).astype(np.float64)
+        spread = finite.std(axis=(0, 1))
+        # Evidence that never varies cannot tell slots apart; its weight stays 0.
+        usable = (spread > 1e-6) & np.isin(np.arange(len(spread)), list(kinds))
+        scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=usable)
+        scaled = finite * scale
+        barred = np.where(possible, 0.0, -np.inf)
+        rows = np.arange(len(slots))
+        reached = scaled[rows, slots].mean(axis=0)
 
         def loss(weights: Doubles) -> tuple[float, Doubles]:
-            logits = scaled @ weights
-            shares, normaliser = _softmax(logits)
-            expected = np.einsum("nc,ncf->f", shares, scaled, optimize=True) / len(codes)
+            shares, normaliser = _softmax(scaled @ weights + barred)
+            expected = np.tensordot(shares, scaled, axes=([0, 1], [0, 1])) / len(slots)
             value = normaliser.mean() - reached @ weights + _RIDGE / 2 * weights @ weights
             return float(value), expected - reached + _RIDGE * weights
 
         bounds = [(0.0, None) if positive else (None, None) for positive in MORE_IS_LIKELIER]
-        start = np.array([1.0 if positive else 0.0 for positive in MORE_IS_LIKELIER])
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+        first = np.array([1.0 if positive else 0.0 for positive in MORE_IS_LIKELIER])
+        if start is not None:
+            first = start.weights * np.where(usable, spread, 0.0)
+        found = minimize(
+            loss,
+            first,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": _STEPS if start is None else _STEPS // 4},
+        )
         return cls(found.x * scale)
 
     def probabilities(self, scores: FloatArray) -> Doubles:
-        """Give the (N, C) probabilities of (N, C, F) evidence; rows add to one."""
-        return _softmax(np.asarray(scores @ self.weights, np.float64))[0]
+        """Give the (N, S) probabilities of (N, S, F) evidence; rows add to one.
+
+        A slot that is impossible (``-inf`` in the first kind) has probability 0.
+        """
+        weights = self.weights.astype(np.float32)
+        logits = scores[..., 1:] @ weights[1:]
+        possible = np.isfinite(scores[..., 0])
+        first = np.where(possible, scores[..., 0], 0.0) * weights[0]
+        logits = np.where(possible, logits + first, -np.inf)
+        return _softmax(np.asarray(logits, np.float64))[0]
 
 
 def _softmax(logits: Doubles) -> tuple[Doubles, Doubles]:
-    """Give (N, C) shares and the (N,) logarithms of the normalisers."""
+    """Give (N, S) shares and the (N,) logarithms of the normalisers."""
     top = logits.max(axis=1, keepdims=True)
     powers = np.exp(logits - top)
     sums = powers.sum(axis=1, keepdims=True)

@@ -1,41 +1,54 @@
-"""What speaks for each value of a cell: prompts, near rows, and the means of the values.
+"""What speaks for each slot of a cell: prompts, near rows, means, a head, and the row's cells.
 
-Letters of shapes: M known rows, Q queries, P dimensions of the projected trunk features, C values,
-F kinds of evidence, K neighbours.
+A slot is one of the attribute's values, or "not applicable" behind them where that can be the
+answer. Letters of shapes: M known rows, Q queries, P dimensions of the projected trunk features,
+R dimensions of the attribute's own metric, S slots, F kinds of evidence, K neighbours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import faiss
 import numpy as np
 import numpy.typing as npt
 
-from rac.branches.votes import class_balanced_votes
 from rac.encoders.base import FloatArray, unit_norm
-from retrieval_index.flat import flat_search
-from retrieval_index.metric import CosineMetric, Metric, WhitenedMetric
 
 IntArray = npt.NDArray[np.int64]
 
-KINDS = ("zero-shot", "whitened votes", "cosine votes", "value mean", "rows of the value")
+KINDS = (
+    "zero-shot",
+    "nearest rows",
+    "near rows",
+    "value mean",
+    "head",
+    "cells of the row",
+    "rows of the value",
+)
 """The kinds of evidence, in the order of the last axis of ``Evidence.scores``."""
 
-MORE_IS_LIKELIER = (True, True, True, True, False)
+MORE_IS_LIKELIER = (True, True, True, True, True, True, False)
 """Whether a kind may only speak for a value, never against it, the more there is of it."""
 
+RETRIEVAL = slice(1, 4)
+ROW_CELLS = 5
+
 NEIGHBOURS = 16
-_WHITENED_TEMPERATURE = 0.1
-_COSINE_TEMPERATURE = 0.05
+METRIC_DIMENSIONS = 64
+_TEMPERATURES = (0.03, 0.1)
 _GAMMA = 0.7
+_SMOOTHING = 1e-3
+_SHRINKAGE = 0.2
+_HEAD_RIDGE = 0.05
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for each value of Q cells.
+    """What speaks for each slot of Q cells.
 
     Attributes:
-        scores: (Q, C, F) float32, any range; comparable within one kind.
+        scores: (Q, S, F) float32, any range; comparable within one kind.
         neighbours: (Q, K) int64, number of the nearest known rows, -1 where there are fewer.
     """
 
@@ -44,48 +57,119 @@ class Evidence:
 
 
 class AttributeMemory:
-    """The rows whose value of one attribute is known, and what they say of other rows."""
+    """The rows whose slot of one attribute is known, and what they say of other rows.
 
-    def __init__(self, features: FloatArray, codes: IntArray, value_count: int) -> None:
-        """Fit the metric of this attribute.
+    The metric is the attribute's own: features are whitened by the shrunk covariance within its
+    slots, and of the whitened directions those are kept along which the rows vary most. The base
+    branch beside the memory is a ridge regression on the slots, each slot's rows weighing the same
+    in total up to a power.
+    """
+
+    def __init__(self, features: FloatArray, slots: IntArray, slot_count: int) -> None:
+        """Fit the metric, the means and the head.
 
         Args:
             features: (M, P) float32 projected trunk features.
-            codes: (M,) value of each row, in [0, C).
-            value_count: C.
+            slots: (M,) slot of each row, in [0, S).
+            slot_count: S.
         """
-        self.codes = codes
-        self.counts = np.bincount(codes, minlength=value_count)
-        self._metrics: tuple[Metric, Metric] = (
-            WhitenedMetric.fit(features, [str(code) for code in codes]),
-            CosineMetric(),
-        )
-        self._rows = tuple(metric.apply(features) for metric in self._metrics)
-        sums = np.zeros((value_count, self._rows[0].shape[1]), np.float32)
-        np.add.at(sums, codes, self._rows[0])
+        self.slots = slots
+        self.counts = np.bincount(slots, minlength=slot_count)
+        self._centre = features.mean(axis=0)
+        centred = features - self._centre
+        self._map = _metric(centred, slots, self.counts)
+        self._rows = unit_norm(centred @ self._map)
+        sums = np.zeros((slot_count, self._rows.shape[1]), np.float32)
+        np.add.at(sums, slots, self._rows)
         self._means = unit_norm(sums)
+        self._head = _head(centred, slots, self.counts)
 
-    def evidence(self, features: FloatArray, zero_shot: FloatArray) -> Evidence:
+    def evidence(
+        self, features: FloatArray, zero_shot: FloatArray, row_cells: FloatArray
+    ) -> Evidence:
         """Collect the evidence for Q rows, none of which may be among the known ones.
 
         Args:
             features: (Q, P) float32 projected trunk features.
-            zero_shot: (Q, C) scores from prompts; zeros where there are none.
+            zero_shot: (Q, S) scores from prompts; zeros where there are none.
+            row_cells: (Q, S) what the rows' other cells say.
         """
-        queries = [metric.apply(features) for metric in self._metrics]
+        centred = features - self._centre
+        queries = unit_norm(centred @ self._map)
         scores = np.empty((*zero_shot.shape, len(KINDS)), np.float32)
         scores[..., 0] = zero_shot
-        neighbours = np.full((len(features), NEIGHBOURS), -1, np.int64)
-        for place, temperature in ((0, _WHITENED_TEMPERATURE), (1, _COSINE_TEMPERATURE)):
-            found = flat_search(self._rows[place], queries[place], NEIGHBOURS)
-            codes = np.where(found.rows >= 0, self.codes[found.rows.clip(min=0)], -1)
-            scores[..., 1 + place] = class_balanced_votes(
-                found.scores, codes, self.counts, temperature=temperature, gamma=_GAMMA
-            )
-            if place == 0:
-                neighbours = found.rows
-        nearness = queries[0] @ self._means.T
-        # A value without a known row is as far as the farthest that has one.
+        near, neighbours = self._search(queries)
+        voters = np.where(neighbours >= 0, self.slots[neighbours.clip(min=0)], 0)
+        for place, temperature in enumerate(_TEMPERATURES, start=1):
+            scores[..., place] = votes(near, voters, self.counts, temperature)
+        nearness = queries @ self._means.T
+        # A slot without a known row is as far as the farthest that has one.
         scores[..., 3] = np.where(self.counts > 0, nearness, nearness.min(axis=1, keepdims=True))
-        scores[..., 4] = np.log1p(self.counts)
+        scores[..., 4] = centred @ self._head
+        scores[..., 5] = row_cells
+        scores[..., 6] = np.log1p(self.counts)
         return Evidence(scores, neighbours)
+
+    def _search(self, queries: FloatArray) -> tuple[FloatArray, IntArray]:
+        kept = min(NEIGHBOURS, len(self._rows))
+        near = np.full((len(queries), NEIGHBOURS), -np.inf, np.float32)
+        rows = np.full((len(queries), NEIGHBOURS), -1, np.int64)
+        if len(queries):
+            near[:, :kept], rows[:, :kept] = faiss.knn(
+                np.ascontiguousarray(queries),
+                np.ascontiguousarray(self._rows),
+                kept,
+                metric=faiss.METRIC_INNER_PRODUCT,
+            )
+        return near, rows
+
+
+def votes(near: FloatArray, voters: IntArray, counts: IntArray, temperature: float) -> FloatArray:
+    """Turn neighbours into log shares of class-balanced votes.
+
+    The formula is that of :func:`rac.branches.votes.class_balanced_votes`; this one counts a
+    batch of a large job in a few array operations.
+
+    Args:
+        near: (Q, K) similarities, the largest first; -inf where there is no neighbour.
+        voters: (Q, K) slots; ignored where there is no neighbour.
+        counts: (S,) known rows of each slot.
+        temperature: > 0.
+
+    Returns:
+        (Q, S) float32.
+    """
+    queries, slots = len(near), len(counts)
+    weights = np.exp((near - near[:, :1]) / temperature) / np.maximum(counts, 1)[voters] ** _GAMMA
+    places = voters + np.arange(queries)[:, None] * slots
+    sums = np.bincount(places.ravel(), weights.ravel(), queries * slots).reshape(queries, slots)
+    shares = sums / np.maximum(sums.sum(axis=1, keepdims=True), 1e-30)
+    return np.log((1 - _SMOOTHING) * shares + _SMOOTHING / slots).astype(np.float32)
+
+
+def _metric(centred: FloatArray, slots: IntArray, counts: IntArray) -> FloatArray:
+    """Give the (P, R) map that whitens what varies within slots, strongest directions first."""
+    total = centred.T @ centred
+    sums = np.zeros((len(counts), centred.shape[1]), np.float32)
+    np.add.at(sums, slots, centred)
+    within = total - sums.T @ (sums / np.maximum(counts, 1)[:, None])
+    # With one row a slot nothing varies within; the total then stands in.
+    basis = within if counts.max() > 1 else total
+    scale = float(np.trace(basis)) / len(basis) or 1.0
+    shrunk = (1 - _SHRINKAGE) * basis.astype(np.float64) + _SHRINKAGE * scale * np.eye(len(basis))
+    whitening = np.linalg.inv(np.linalg.cholesky(shrunk)).T
+    _, directions = np.linalg.eigh(whitening.T @ total @ whitening)
+    kept = directions[:, ::-1][:, :METRIC_DIMENSIONS]
+    return np.ascontiguousarray(whitening @ kept, np.float32)
+
+
+def _head(centred: FloatArray, slots: IntArray, counts: IntArray) -> FloatArray:
+    """Give the (P, S) weights of a ridge regression on the slots, rare slots weighing more."""
+    weights = (1.0 / np.maximum(counts, 1) ** 0.5)[slots].astype(np.float32)
+    weighted = centred * weights[:, None]
+    gram = (weighted.T @ centred).astype(np.float64)
+    ridge = _HEAD_RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
+    targets = np.zeros((len(counts), centred.shape[1]), np.float32)
+    np.add.at(targets, slots, weighted)
+    gram += ridge * np.eye(len(gram))
+    return np.ascontiguousarray(np.linalg.solve(gram, targets.T), np.float32)

@@ -5,23 +5,30 @@ Letters of shapes: N rows, D embedding and T trunk dimensions, A alternatives, K
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from rac.attributes.cells import MISSING, OUTSIDE, CodeArray, Vocabulary, vocabulary_of
+from rac.attributes.attribute import Attribute
+from rac.attributes.cells import MISSING, OUTSIDE, Vocabulary, vocabulary_of
+from rac.attributes.evidence import KINDS
 from rac.attributes.filler import (
+    Answer,
+    AttributeFiller,
     BoolArray,
     Choice,
     Filler,
-    fit_attribute,
-    known_rows,
+    ruled_out,
     score_prompts,
 )
+from rac.attributes.learn import find_known, learn_attribute
 from rac.attributes.projection import Projection
+from rac.attributes.rows import Cells
 from rac.attributes.schema import Schema
 from rac.attributes.summary import AttributeSummary, summarise
 from rac.attributes.threshold import CONFIDENCE
@@ -84,28 +91,38 @@ def fill_features(
     """
     usable = np.ones(len(trunk), np.bool_) if ok is None else np.asarray(ok, np.bool_)
     vocabularies: dict[str, Vocabulary] = {}
-    codes: dict[str, CodeArray] = {}
-    for name, attribute in schema.attributes.items():
+    for name in schema.attributes:
         if name not in cells or len(cells[name]) != len(trunk):
             raise InputError(
                 f"attribute {name!r}: one cell is needed for each of {len(trunk)} rows"
             )
-        vocabularies[name] = vocabulary_of(attribute, cells[name])
-        codes[name] = vocabularies[name].codes(cells[name])
-    filler = fit_filler(
-        vocabularies, codes, embedding, trunk, usable, encoder, confidence=confidence, seed=seed
+        vocabularies[name] = vocabulary_of(schema.attributes[name], cells[name])
+    for name in schema.given_columns:
+        if name not in cells or len(cells[name]) != len(trunk):
+            raise InputError(f"column {name!r}: one cell is needed for each of {len(trunk)} rows")
+        vocabularies[name] = vocabulary_of(Attribute(name=name), cells[name])
+    coded = Cells(
+        vocabularies, {name: words.codes(cells[name]) for name, words in vocabularies.items()}
     )
-    asked = {name: (codes[name] == MISSING) & usable for name in codes}
-    choices = filler.choose(embedding, trunk, asked)
+    filler = fit_filler(
+        schema, coded, embedding, trunk, usable, encoder, confidence=confidence, seed=seed
+    )
+    asked = {name: asked_cells(coded, name, usable) for name in schema.attributes}
+    choices = filler.choose(embedding, trunk, coded, asked)
     return {
-        name: _filled(filler, name, codes[name], usable, asked[name], choices[name])
+        name: _filled(filler, name, coded, usable, asked[name], choices[name])
         for name in schema.attributes
     }
 
 
+def asked_cells(cells: Cells, name: str, ok: BoolArray) -> BoolArray:
+    """Say for N rows whether the image is asked about an attribute's cell."""
+    return np.asarray((cells.codes[name] == MISSING) & ok & ~ruled_out(cells, name))
+
+
 def fit_filler(
-    vocabularies: Mapping[str, Vocabulary],
-    codes: Mapping[str, CodeArray],
+    schema: Schema,
+    cells: Cells,
     embedding: FloatArray,
     trunk: FloatArray,
     ok: BoolArray,
@@ -113,78 +130,91 @@ def fit_filler(
     *,
     confidence: float = CONFIDENCE,
     seed: int = 0,
+    workers: int | None = None,
+    kinds: Sequence[int] = range(len(KINDS)),
 ) -> Filler:
     """Learn all attributes of a catalogue; arrays may be memory-mapped, and are read in parts.
 
     Args:
-        vocabularies: by the attribute's name.
-        codes: for each, the (N,) codes of its cells.
+        schema: the attributes.
+        cells: the coded cells of N rows.
         embedding: (N, D) float32 unit norm.
         trunk: (N, T) float32.
         ok: (N,) whether the row has an image.
         encoder: reads the prompts; None for none.
         confidence: in (0, 1), of the promise.
         seed: of folds and samples.
+        workers: attributes learnt side by side; one for each processor if None. It changes the
+            time, never the answer.
+        kinds: the kinds of evidence to go by, of :data:`rac.attributes.evidence.KINDS`.
     """
-    bank = None if encoder is None else PromptBank.encode(vocabularies, encoder)
-    # Many small eigenproblems: on a busy machine, threads that wait for each other made them 30
-    # times slower than one thread is.
-    with threadpool_limits(limits=1):
-        return _fit_filler(vocabularies, codes, embedding, trunk, ok, bank, confidence, seed)
+    bank = None if encoder is None else PromptBank.encode(cells, schema.attributes, encoder)
+    sample = sample_features(embedding, trunk, ok, seed)
 
-
-def _fit_filler(
-    vocabularies: Mapping[str, Vocabulary],
-    codes: Mapping[str, CodeArray],
-    embedding: FloatArray,
-    trunk: FloatArray,
-    ok: BoolArray,
-    bank: PromptBank | None,
-    confidence: float,
-    seed: int,
-) -> Filler:
-    usable = np.flatnonzero(ok)
-    if len(usable) > PROJECTION_ROWS:
-        usable = np.sort(np.random.default_rng(seed).choice(usable, PROJECTION_ROWS, replace=False))
-    projection = Projection.fit(trunk[usable])
-    # A sample is enough for a mean, and keeps what is read bounded.
-    centre = np.asarray(
-        embedding[usable].mean(axis=0) if len(usable) else embedding[:0].sum(axis=0)
-    )
-    counts = {name: len(vocabulary.names) for name, vocabulary in vocabularies.items()}
-    attributes = {}
-    for name, vocabulary in vocabularies.items():
-        rows = known_rows(codes[name], ok, seed)
-        scores = score_prompts(bank, embedding[rows], centre, {name: counts[name]})
-        attributes[name] = fit_attribute(
-            vocabulary,
-            rows,
-            codes[name][rows],
-            projection.apply(trunk[rows]),
-            scores[name],
+    def learn(name: str) -> AttributeFiller:
+        known = find_known(cells, name, ok, seed)
+        scores = score_prompts(bank, name, embedding[known.rows], sample.centre, cells, known.rows)
+        return learn_attribute(
+            cells,
+            name,
+            known,
+            sample.projection.apply(trunk[known.rows]),
+            scores,
             prompts=bank is not None,
             logit_scale=1.0 if bank is None else bank.logit_scale,
             confidence=confidence,
             seed=seed,
+            kinds=kinds,
         )
-    return Filler(projection, bank, centre, attributes)
+
+    names = list(schema.attributes)
+    # Many small eigenproblems: on a busy machine, threads that wait for each other made them 30
+    # times slower than one thread is. Whole attributes go side by side instead.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        fillers = dict(zip(names, pool.map(learn, names), strict=True))
+    return Filler(sample.projection, bank, sample.centre, fillers)
+
+
+@dataclass(frozen=True)
+class FeatureSample:
+    """What is found once for all attributes of a job.
+
+    Attributes:
+        projection: of the trunk features.
+        centre: (D,) mean embedding.
+    """
+
+    projection: Projection
+    centre: FloatArray
+
+
+def sample_features(
+    embedding: FloatArray, trunk: FloatArray, ok: BoolArray, seed: int
+) -> FeatureSample:
+    """Find projection and centre on a bounded sample; arguments as for :func:`fit_filler`."""
+    usable = np.flatnonzero(ok)
+    if len(usable) > PROJECTION_ROWS:
+        usable = np.sort(np.random.default_rng(seed).choice(usable, PROJECTION_ROWS, replace=False))
+    centre = np.asarray(
+        embedding[usable].mean(axis=0) if len(usable) else embedding[:0].sum(axis=0)
+    )
+    return FeatureSample(Projection.fit(trunk[usable]), centre)
 
 
 def _filled(
-    filler: Filler, name: str, codes: CodeArray, ok: BoolArray, asked: BoolArray, choice: Choice
+    filler: Filler, name: str, cells: Cells, ok: BoolArray, asked: BoolArray, choice: Choice
 ) -> FilledAttribute:
-    one = filler.attributes[name]
+    one, codes = filler.attributes[name], cells.codes[name]
     rows = np.flatnonzero(asked)
     values: list[str | None] = [None] * len(codes)
     best: list[str | None] = [None] * len(codes)
     probabilities = np.full(len(codes), np.nan)
     probabilities[rows] = choice.probability[:, 0]
     for place, row in enumerate(rows.tolist()):
-        code = int(choice.best[place, 0])
-        if code >= 0:
-            best[row] = one.vocabulary.names[code]
+        best[row] = one.slot_name(int(choice.best[place, 0]))
         if choice.filled[place]:
             values[row] = best[row]
+    ruled = ruled_out(cells, name)
     return FilledAttribute(
         values=values,
         probabilities=probabilities,
@@ -196,7 +226,8 @@ def _filled(
             cells=len(codes),
             missing=int((codes == MISSING).sum()),
             outside=int((codes == OUTSIDE).sum()),
-            bad_images=int(((codes == MISSING) & ~ok).sum()),
+            bad_images=int(((codes == MISSING) & ~ok & ~ruled).sum()),
             filled=int(choice.filled.sum()),
+            not_applicable=int((choice.answer == Answer.NOT_APPLICABLE).sum() + ruled.sum()),
         ),
     )

@@ -4,12 +4,20 @@ The file, in full::
 
     version: 1
     attributes:
-      colour:
-        values: [red, {name: navy, synonyms: [dark blue]}]   # left out: the column's own values
-        templates: ["a {} dress", "clothes in {}"]           # optional
-        column: Colour                                       # optional, the attribute's name
+      department: {values: [fruit, packages]}
+      brand:
+        values: [arla, {name: oatly, synonyms: [oatly ab]}]  # left out: the column's own values
+        templates: ["a {} {department}", "made by {}"]       # optional; {column}: another cell
+        column: Brand                                        # optional, the attribute's name
         target_precision: 0.95                               # optional
         unknown: ["", n/a, "-"]                              # optional, words that mean "missing"
+        multiple: no                                         # optional, several values in a cell
+        separator: ", "                                      # optional, between them
+        applies_when: {department: [packages]}               # optional, else not applicable
+        not_applicable: none                                 # optional, what is written then
+        candidates:                                          # optional, values by another cell
+          by: department
+          values: {fruit: [], packages: [arla, oatly]}
 
 Plain words stay words: ``no``, ``010`` and ``1.10`` are the text that was written, never a truth
 value or a number.
@@ -25,134 +33,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from rac.attributes.attribute import Attribute, Candidates, Value
 from rac.errors import InputError
 
 FORMAT_VERSION = 1
-
-DEFAULT_UNKNOWN = ("", "n/a", "#n/a", "-", "--", "?", "none given", "not given", "null", "nan")
-"""Words that mean "nobody has filled this in"; compared without case and outer spaces."""
-
-DEFAULT_TARGET_PRECISION = 0.95
-
-_WORD_TEMPLATES = ("a photo of a {}.", "a picture of {}.", "{}.")
-
-
-def plain_word(cell: str) -> str:
-    r"""Give the form in which cells and values are compared: no case, single spaces.
-
-    >>> plain_word("  Navy\n Blue ")
-    'navy blue'
-    """
-    return " ".join(cell.split()).casefold()
-
-
-class Value(BaseModel):
-    """One value that an attribute can take.
-
-    Attributes:
-        name: what is written into a cell, exactly so.
-        synonyms: other words for it; read in cells and used in prompts, never written.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Annotated[str, Field(min_length=1)]
-    synonyms: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The name, then its synonyms."""
-        return (self.name, *self.synonyms)
-
-
-class Attribute(BaseModel):
-    """One attribute of a catalogue.
-
-    Attributes:
-        name: how it is called; the key in the schema.
-        values: what it can be; None where the values are those of the column's known cells.
-        templates: prompts with ``{}`` in the place of a value's word.
-        column: the table's column.
-        target_precision: in (0, 1), the share of filled cells that must be right.
-        unknown: words in a cell that mean that it is missing.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Annotated[str, Field(min_length=1)]
-    values: tuple[Value, ...] | None = None
-    templates: tuple[str, ...] = ()
-    column: str = ""
-    target_precision: Annotated[float, Field(gt=0, lt=1)] = DEFAULT_TARGET_PRECISION
-    unknown: tuple[str, ...] = DEFAULT_UNKNOWN
-
-    @field_validator("values", mode="before")
-    @classmethod
-    def _accept_plain_names(cls, values: Any) -> Any:
-        if values is None or values == "":
-            return None
-        if isinstance(values, (list, tuple)):
-            return [{"name": value} if isinstance(value, str) else value for value in values]
-        return values
-
-    @field_validator("values")
-    @classmethod
-    def _refuse_ambiguous_values(cls, values: tuple[Value, ...] | None) -> tuple[Value, ...] | None:
-        if values is None:
-            return None
-        if not values:
-            raise ValueError("the list is empty; leave it out to take the column's own values")
-        owner: dict[str, str] = {}
-        for value in values:
-            for word in value.words:
-                if plain_word(word) in owner:
-                    raise ValueError(f"{word!r} stands twice: for {owner[plain_word(word)]!r} too")
-                owner[plain_word(word)] = value.name
-        return values
-
-    @field_validator("templates")
-    @classmethod
-    def _need_a_place_for_the_value(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
-        for template in templates:
-            if template.count("{}") != 1:
-                raise ValueError(f"{template!r} needs exactly one {{}} where the value goes")
-        return templates
-
-    @model_validator(mode="before")
-    @classmethod
-    def _complete(cls, fields: Any) -> Any:
-        if isinstance(fields, dict) and isinstance(fields.get("name"), str):
-            fields = {**fields}
-            if not fields.get("column"):
-                fields["column"] = fields["name"]
-            if not fields.get("templates"):
-                # The attribute's own name belongs in one prompt: "colour: navy."
-                label = fields["name"].replace("_", " ").replace("{", "(").replace("}", ")")
-                fields["templates"] = (*_WORD_TEMPLATES, f"{label}: {{}}.")
-        return fields
-
-    @model_validator(mode="after")
-    def _refuse_values_that_mean_missing(self) -> Attribute:
-        missing = {plain_word(word) for word in self.unknown}
-        for value in self.values or ():
-            for word in value.words:
-                if plain_word(word) in missing:
-                    raise ValueError(
-                        f"values: {word!r} is also one of the unknown words that mean "
-                        f"'missing'; list the attribute's own 'unknown' words without it"
-                    )
-        return self
-
-    def means_missing(self, cell: str | None) -> bool:
-        """Whether a cell says nothing: null, empty, or one of the unknown words.
-
-        >>> [Attribute(name="colour").means_missing(cell) for cell in (None, " N/A ", "red")]
-        [True, True, False]
-        """
-        if cell is None:
-            return True
-        word = plain_word(cell)
-        return word == "" or word in {plain_word(unknown) for unknown in self.unknown}
 
 
 class Schema(BaseModel):
@@ -189,6 +73,20 @@ class Schema(BaseModel):
                     f"attributes {other!r} and {name!r} both name the column {attribute.column!r}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _refuse_conditions_on_themselves(self) -> Schema:
+        for name, attribute in self.attributes.items():
+            for other in attribute.named_columns:
+                if other in (name, attribute.column):
+                    raise ValueError(f"attribute {name!r}: it cannot depend on itself")
+        return self
+
+    @property
+    def given_columns(self) -> tuple[str, ...]:
+        """Columns that attributes look at without being attributes themselves."""
+        named = [other for one in self.attributes.values() for other in one.named_columns]
+        return tuple(dict.fromkeys(name for name in named if name not in self.attributes))
 
     @property
     def hash(self) -> str:
@@ -250,7 +148,8 @@ def parse_schema(text: str, origin: str = "schema") -> Schema:
     >>> parse_schema("attributes: {colour: {valeus: [red]}}", "s.yaml")
     Traceback (most recent call last):
     rac.errors.InputError: s.yaml: attribute 'colour': valeus: there is no such key; known keys
-    are values, templates, column, target_precision, unknown
+    are values, templates, column, target_precision, unknown, multiple, separator, applies_when,
+    not_applicable, candidates
     """
     try:
         fields = yaml.load(text, Loader=_PlainTextLoader)  # noqa: S506 - it is a SafeLoader
@@ -295,6 +194,8 @@ def _explain(origin: str, fault: Any) -> str:
         known = [key for key in Attribute.model_fields if key != "name"]
     if len(where) > 1 and where[0] == "values":
         known = list(Value.model_fields)
+    if len(where) > 1 and where[0] == "candidates":
+        known = list(Candidates.model_fields)
     kinds = {
         "extra_forbidden": f"there is no such key; known keys are {', '.join(known)}",
         "missing": "this key is missing",

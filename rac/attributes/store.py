@@ -1,8 +1,9 @@
 """A run's embeddings on disk, so that a changed schema is scored again without opening an image.
 
-A folder with ``manifest.json``, ``embedding.f32`` (N x D) and ``trunk.f32`` (N x T), both plain
-little-endian float32 by rows, and ``rows.parquet`` (id, image, ok, reason, content_hash). It is
-built beside its place and renamed when complete.
+A folder with ``embedding.f32`` (N x D) and ``trunk.f32`` (N x T), both plain little-endian float32
+by rows, ``rows-<first row>.parquet`` files (id, image, ok, reason, content_hash), and
+``manifest.json``, which is rewritten after every stretch that has reached the disk. What lies
+behind the manifest's rows is of a run that was killed, and is cut off when the next one goes on.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -24,11 +24,14 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rac.embedding import EmbeddedBatch
+from rac.embedding.bad import BadTally
+from rac.embedding.stream import Rows
 from rac.encoders.base import Encoder, FloatArray
 from rac.tables import Item, Table
-from retrieval_index.files import replace_file, sync_file, sync_folder
+from retrieval_index.files import replace_file
 
 _FLOAT = np.dtype("<f4")
+_COMMIT_ROWS = 1024
 _ROWS = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -51,8 +54,10 @@ class StoreManifest(BaseModel):
     embedding_dim: int
     trunk_dim: int
     rows: int
+    bad: int = 0
+    complete: bool = False
     items: str
-    """SHA-256 over ids and images, as :class:`ItemsDigest` takes it."""
+    """SHA-256 over the rows' ids and images, as :class:`ItemsDigest` takes it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class StoredEmbeddings:
         trunk: (N, T) float32, memory-mapped.
         ok: (N,) bool, whether the image could be read.
         ids: N ids, an Arrow string array.
+        images: N image references; null where the table holds the image itself.
         bad: for the rows without a readable image: row number, image reference, reason.
         manifest: what the folder says of itself.
     """
@@ -72,8 +78,14 @@ class StoredEmbeddings:
     trunk: FloatArray
     ok: npt.NDArray[np.bool_]
     ids: pa.ChunkedArray
+    images: pa.ChunkedArray
     bad: list[tuple[int, str | None, str]]
     manifest: StoreManifest
+
+    @cached_property
+    def faults(self) -> dict[int, str]:
+        """The reasons of the bad images, by row number."""
+        return {row: reason for row, _, reason in self.bad}
 
 
 class ItemsDigest:
@@ -105,43 +117,160 @@ class ItemsDigest:
         return [image, state.st_size, state.st_mtime_ns]
 
 
-def write_store(
-    folder: Path, table: Table, encoder: Encoder, batches: Iterable[EmbeddedBatch]
-) -> StoredEmbeddings:
-    """Write the embeddings of a table as they come, whole or not at all, and open them."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
-    digest = ItemsDigest(table.base)
-    rows = 0
-    try:
-        with (
-            open(draft / "embedding.f32", "wb") as embedding,
-            open(draft / "trunk.f32", "wb") as trunk,
-            pq.ParquetWriter(draft / "rows.parquet", _ROWS) as writer,
-        ):
-            for batch in batches:
-                digest.add(batch.items)
-                embedding.write(batch.embedding.astype(_FLOAT, copy=False).tobytes())
-                trunk.write(batch.trunk.astype(_FLOAT, copy=False).tobytes())
-                writer.write_batch(_row_batch(batch))
-                rows += len(batch.items)
-        manifest = StoreManifest(
-            encoder=encoder.name,
-            encoder_identity=encoder.identity,
-            embedding_dim=encoder.embedding_dim,
-            trunk_dim=encoder.trunk_dim,
-            rows=rows,
-            items=digest.hexdigest(),
+def ensure_store(
+    folder: Path,
+    table: Table,
+    encoder: Encoder,
+    embed: Callable[[Iterator[Rows]], Iterable[EmbeddedBatch]],
+    *,
+    batch_size: int,
+    limit: int | None = None,
+    max_bad: float | None = None,
+    moved: Callable[[int], None] = lambda rows: None,
+) -> tuple[StoredEmbeddings, int]:
+    """Open the embeddings of a table's rows; what is not there yet is embedded and kept.
+
+    Args:
+        folder: where the store is, whole, unfinished or not at all.
+        table: whose rows are wanted.
+        encoder: whose embeddings are wanted; a store of another one is begun anew.
+        embed: embeds batches of rows, in order.
+        batch_size: rows in a batch.
+        limit: only so many rows, from the start; None for all.
+        max_bad: end the job when more than this share of the images is bad.
+        moved: told how many rows are done, as they come.
+
+    Returns:
+        The store, and how many rows were embedded for it now.
+
+    Raises:
+        JobFailed: too many bad images.
+    """
+    done = _usable_part(folder, table, encoder, limit)
+    if done is not None and done.complete:
+        store = open_store(folder)
+        tally = BadTally(max_bad, rows=done.rows - len(store.bad))
+        tally.count(list(store.faults.values()))
+        tally.close()
+        return store, 0
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = _StoreWriter(folder, table, encoder, done, limit)
+    tally = BadTally(max_bad, rows=writer.rows, bad=writer.bad)
+    moved(writer.rows)
+    fresh = 0
+    with writer:
+        rows = (
+            Rows(cells, table.items(cells, first))
+            for first, cells in stretches(table, batch_size, start=writer.rows, limit=limit)
         )
-        with replace_file(draft / "manifest.json") as path:
-            path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        for name in ("embedding.f32", "trunk.f32", "rows.parquet"):
-            sync_file(draft / name)
-        draft.chmod(folder.parent.stat().st_mode)
-        _publish(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return open_store(folder)
+        for batch in embed(rows):
+            writer.write(batch)
+            fresh += len(batch.items)
+            moved(len(batch.items))
+            tally.count(batch.reasons)
+        writer.commit(complete=True)
+    tally.close()
+    return open_store(folder), fresh
+
+
+def stretches(
+    table: Table, size: int, *, start: int = 0, limit: int | None = None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Read a table's rows in batches that end at multiples of ``size``.
+
+    Args:
+        table: to read.
+        size: most rows in a batch.
+        start: skip so many rows.
+        limit: end after this row; None for all.
+
+    Yields:
+        Number of the first row, and the batch.
+    """
+    first = 0
+    for batch in table.batches(size if limit is None else min(size, max(1, limit))):
+        place = max(0, start - first)
+        end = batch.num_rows if limit is None else min(batch.num_rows, limit - first)
+        while place < end:
+            length = min(end - place, size - (first + place) % size)
+            yield first + place, batch.slice(place, length)
+            place += length
+        first += batch.num_rows
+        if limit is not None and first >= limit:
+            return
+
+
+class _StoreWriter:
+    """Appends to a store; what was committed survives a killed process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        table: Table,
+        encoder: Encoder,
+        done: StoreManifest | None,
+        limit: int | None,
+    ) -> None:
+        self._folder = folder
+        self._encoder = encoder
+        self._digest = ItemsDigest(table.base)
+        self.rows = 0 if done is None else done.rows
+        self.bad = 0 if done is None else done.bad
+        if done is None:
+            (folder / "manifest.json").unlink(missing_ok=True)
+        elif done.rows:
+            for first, cells in stretches(table, _COMMIT_ROWS, limit=done.rows):
+                self._digest.add(table.items(cells, first))
+        for path in folder.glob("rows-*.parquet"):
+            if int(path.stem.removeprefix("rows-")) >= self.rows:
+                path.unlink()
+        self._files = {
+            name: open(folder / f"{name}.f32", "r+b" if self.rows else "wb")  # noqa: SIM115
+            for name in ("embedding", "trunk")
+        }
+        for name, width in (("embedding", encoder.embedding_dim), ("trunk", encoder.trunk_dim)):
+            self._files[name].truncate(self.rows * width * _FLOAT.itemsize)
+            self._files[name].seek(0, os.SEEK_END)
+        self._waiting: list[pa.RecordBatch] = []
+
+    def __enter__(self) -> _StoreWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def write(self, batch: EmbeddedBatch) -> None:
+        self._digest.add(batch.items)
+        self._files["embedding"].write(batch.embedding.astype(_FLOAT, copy=False).tobytes())
+        self._files["trunk"].write(batch.trunk.astype(_FLOAT, copy=False).tobytes())
+        self._waiting.append(_row_batch(batch))
+        self.bad += int((~batch.ok).sum())
+        if sum(rows.num_rows for rows in self._waiting) >= _COMMIT_ROWS:
+            self.commit()
+
+    def commit(self, *, complete: bool = False) -> None:
+        """Bring everything so far to the disk, then say so."""
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        if self._waiting:
+            with replace_file(self._folder / f"rows-{self.rows:012d}.parquet") as draft:
+                pq.write_table(pa.Table.from_batches(self._waiting, _ROWS), draft)
+            self.rows += sum(rows.num_rows for rows in self._waiting)
+            self._waiting = []
+        manifest = StoreManifest(
+            encoder=self._encoder.name,
+            encoder_identity=self._encoder.identity,
+            embedding_dim=self._encoder.embedding_dim,
+            trunk_dim=self._encoder.trunk_dim,
+            rows=self.rows,
+            bad=self.bad,
+            complete=complete,
+            items=self._digest.hexdigest(),
+        )
+        with replace_file(self._folder / "manifest.json") as draft:
+            draft.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def open_store(folder: Path) -> StoredEmbeddings:
@@ -151,7 +280,12 @@ def open_store(folder: Path) -> StoredEmbeddings:
         FileNotFoundError, ValueError: there is none, or its files do not fit its manifest.
     """
     manifest = StoreManifest.model_validate_json((folder / "manifest.json").read_text("utf-8"))
-    rows = pq.read_table(folder / "rows.parquet", schema=_ROWS)
+    parts = [
+        pq.read_table(path, schema=_ROWS)
+        for path in sorted(folder.glob("rows-*.parquet"))
+        if int(path.stem.removeprefix("rows-")) < manifest.rows
+    ]
+    rows = pa.concat_tables([_ROWS.empty_table(), *parts])
     if rows.num_rows != manifest.rows:
         raise ValueError(f"{folder}: {rows.num_rows} rows, not the manifest's {manifest.rows}")
     ok = rows.column("ok").to_numpy().astype(np.bool_)
@@ -161,6 +295,7 @@ def open_store(folder: Path) -> StoredEmbeddings:
         trunk=_map(folder / "trunk.f32", manifest.rows, manifest.trunk_dim),
         ok=ok,
         ids=rows.column("id"),
+        images=rows.column("image"),
         bad=[
             (row, fault["image"], fault["reason"] or "unreadable: no reason was kept")
             for row, fault in zip(np.flatnonzero(~ok).tolist(), faults, strict=True)
@@ -169,20 +304,32 @@ def open_store(folder: Path) -> StoredEmbeddings:
     )
 
 
-def reusable_store(folder: Path, encoder: Encoder, items: str) -> StoredEmbeddings | None:
-    """Give the store if it holds just these items by just this encoder, else None.
+def _usable_part(
+    folder: Path, table: Table, encoder: Encoder, limit: int | None
+) -> StoreManifest | None:
+    """Give the manifest of a store that holds the table's first rows by this encoder, or None.
 
-    Args:
-        folder: where a store may be.
-        encoder: whose embeddings are wanted.
-        items: digest of the table's items, by :class:`ItemsDigest`.
+    A complete store of fewer or more rows than are wanted now is one of another table.
     """
     try:
         store = open_store(folder)
     except (OSError, ValueError, ValidationError, pa.ArrowException):
         return None
-    fits = store.manifest.encoder_identity == encoder.identity and store.manifest.items == items
-    return store if fits else None
+    done = store.manifest
+    if done.encoder_identity != encoder.identity:
+        return None
+    digest, rows, more = ItemsDigest(table.base), 0, False
+    for first, cells in stretches(table, _COMMIT_ROWS, limit=limit):
+        if first >= done.rows:
+            more = True
+            break
+        kept = cells.slice(0, done.rows - first)
+        digest.add(table.items(kept, first))
+        rows += kept.num_rows
+        more = kept.num_rows < cells.num_rows
+    if rows != done.rows or digest.hexdigest() != done.items:
+        return None
+    return done.model_copy(update={"complete": not more})
 
 
 def _row_batch(batch: EmbeddedBatch) -> pa.RecordBatch:
@@ -202,20 +349,9 @@ def _row_batch(batch: EmbeddedBatch) -> pa.RecordBatch:
     )
 
 
-def _publish(draft: Path, folder: Path) -> None:
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.old.{os.getpid()}")
-        folder.rename(old)
-        draft.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        draft.rename(folder)
-    sync_folder(folder.parent)
-
-
 def _map(path: Path, rows: int, columns: int) -> FloatArray:
-    if path.stat().st_size != rows * columns * _FLOAT.itemsize:
-        raise ValueError(f"{path}: its size does not fit {rows} rows of {columns} numbers")
+    if path.stat().st_size < rows * columns * _FLOAT.itemsize:
+        raise ValueError(f"{path}: it is too short for {rows} rows of {columns} numbers")
     if rows * columns == 0:
         return np.zeros((rows, columns), np.float32)
     return np.memmap(path, _FLOAT, "r", shape=(rows, columns))

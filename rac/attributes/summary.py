@@ -22,6 +22,7 @@ class AttributeSummary:
         outside: those of them whose value is not one of the attribute's.
         missing: cells that held nothing.
         filled: missing cells that were filled.
+        not_applicable: missing cells of which it was said that the attribute does not apply.
         abstained: missing cells that were left as they were, for want of sureness.
         bad_images: missing cells that were left as they were, for want of a readable image.
         coverage: filled / missing.
@@ -48,6 +49,7 @@ class AttributeSummary:
     outside: int
     missing: int
     filled: int
+    not_applicable: int
     abstained: int
     bad_images: int
     coverage: float | None
@@ -77,6 +79,7 @@ def summarise(
     outside: int,
     bad_images: int,
     filled: int,
+    not_applicable: int,
 ) -> AttributeSummary:
     """Put counts and promise of one attribute together; counts as in ``AttributeSummary``."""
     attribute, threshold = filler.vocabulary.attribute, filler.threshold
@@ -90,7 +93,8 @@ def summarise(
         outside=outside,
         missing=missing,
         filled=filled,
-        abstained=missing - filled - bad_images,
+        not_applicable=not_applicable,
+        abstained=missing - filled - not_applicable - bad_images,
         bad_images=bad_images,
         coverage=filled / missing if missing else None,
         target_precision=threshold.target,
@@ -106,3 +110,83 @@ def summarise(
         reason=threshold.reason,
         weights=filler.weights,
     )
+
+
+@dataclass(frozen=True)
+class FillSummary:
+    """What a job did.
+
+    Attributes:
+        table: what was filled, as the user called it.
+        rows: rows considered.
+        bad_images: rows whose image could not be read.
+        bad_reasons: how many of these for each reason.
+        attributes: the figures of each attribute, by name.
+        new_columns: columns that the table did not have.
+        duplicate_ids: rows whose id an earlier row has too; the ledger's ``row`` tells them apart.
+        first_duplicates: some of these ids.
+        images_opened: images read in this run; 0 where the run's folder had all embeddings.
+        seconds: by stage: embed, fit, write.
+        encoder: the encoder's name.
+        encoder_identity: what its weights and preprocessing hash to.
+        schema_hash: what the schema's meaning hashes to.
+        dry_run: whether the filled copy was left out.
+        files: what was written, by kind.
+        resumed_rows: rows whose embeddings or decisions an earlier, unfinished run had left.
+    """
+
+    table: str
+    rows: int
+    bad_images: int
+    bad_reasons: dict[str, int]
+    attributes: dict[str, AttributeSummary]
+    new_columns: list[str]
+    duplicate_ids: int
+    first_duplicates: list[str]
+    images_opened: int
+    seconds: dict[str, float]
+    encoder: str
+    encoder_identity: str
+    schema_hash: str
+    dry_run: bool
+    files: dict[str, str]
+    resumed_rows: int = 0
+
+    @property
+    def missing(self) -> int:
+        """Missing cells over all attributes."""
+        return sum(one.missing for one in self.attributes.values())
+
+    @property
+    def filled(self) -> int:
+        """Filled cells over all attributes."""
+        return sum(one.filled for one in self.attributes.values())
+
+    @property
+    def coverage(self) -> float | None:
+        """Filled / missing over all attributes; None where nothing was missing."""
+        return self.filled / self.missing if self.missing else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the summary as plain data, as ``summary.json`` holds it."""
+        return {
+            "table": self.table,
+            "rows": self.rows,
+            "bad_images": self.bad_images,
+            "bad_reasons": self.bad_reasons,
+            "missing": self.missing,
+            "filled": self.filled,
+            "coverage": self.coverage,
+            "attributes": {name: one.as_json() for name, one in self.attributes.items()},
+            "new_columns": self.new_columns,
+            "duplicate_ids": self.duplicate_ids,
+            "first_duplicates": self.first_duplicates,
+            "images_opened": self.images_opened,
+            "seconds": self.seconds,
+            "encoder": self.encoder,
+            "encoder_identity": self.encoder_identity,
+            "schema_hash": self.schema_hash,
+            "dry_run": self.dry_run,
+            "files": self.files,
+            "resumed_rows": self.resumed_rows,
+        }

@@ -6,11 +6,11 @@ Letters of shapes: N known cells, C values.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, expit, logit  # type: ignore[import-untyped]
+from scipy.special import betainc, expit, gammaln, logit  # type: ignore[import-untyped]
 
 from eval.binomial import clopper_pearson_lower
 
@@ -22,6 +22,7 @@ CONFIDENCE = 0.95
 
 _STEPS = 50
 _OFFSET_SPREAD = 1.0
+_PROVEN_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Threshold:
         """Share of the judged cells that lay above the threshold; None without any known."""
         return self.cells / self.known if self.known else None
 
+    def among(self, judged: int) -> Threshold:
+        """Give the same rule with its coverage told among more judged cells."""
+        return replace(self, known=judged)
+
 
 def smallest_sample(target: float, confidence: float = CONFIDENCE) -> int:
     """Give how many cells, all right, it takes to vouch for a precision.
@@ -74,11 +79,15 @@ def fit_threshold(
     *,
     target: float,
     confidence: float = CONFIDENCE,
+    job: int = 0,
 ) -> Threshold:
     """Find the lowest threshold above which the precision is vouched for.
 
-    Each candidate is a hypothesis test: is the precision above it below the target? It is rejected
-    when the exact lower bound of the precision (Clopper and Pearson 1934) meets the target. Looking
+    Each candidate is a hypothesis test: will the cells filled above it miss the target? Judged and
+    filled cells are one lot, dealt at random into the two; how many wrong ones can have been dealt
+    among the filled, given those seen among the judged, is hypergeometric (the exact prediction
+    bound of Thatcher 1964; see ``vouches``). So the promise is about the cells of this very job,
+    and stricter than one about a long run of them (Clopper and Pearson 1934). Looking
     for the best of many candidates would break the promise, so they are tested in a fixed
     sequence, from the more confident downwards, each at the full confidence, until one fails: the
     chance of ever passing a false one stays below ``1 - confidence`` (Learn then Test, Angelopoulos
@@ -94,15 +103,17 @@ def fit_threshold(
         right: (N,) whether that value was the cell's.
         target: in (0, 1).
         confidence: in (0, 1).
+        job: about how many cells the judged ones stand for; fewer than those count as as many.
 
     Returns:
         The threshold; ``above`` is None, with the reason, where no candidate passes.
 
-    All of 40 cells are right, which vouches for .9 with confidence .95: 0.05 ** (1 / 40) = .928.
+    All of 60 cells are right, which vouches for .9 with confidence .95; the bound on a long run is
+    0.05 ** (1 / 60) = .951.
 
-    >>> found = fit_threshold(np.linspace(0.8, 1.0, 40), np.ones(40, bool), target=0.9)
+    >>> found = fit_threshold(np.linspace(0.8, 1.0, 60), np.ones(60, bool), target=0.9)
     >>> found.above, found.cells, round(found.precision_bound, 3)
-    (0.0, 40, 0.928)
+    (0.0, 60, 0.951)
     """
     known = len(probability)
     needed = smallest_sample(target, confidence)
@@ -120,13 +131,13 @@ def fit_threshold(
     candidates = _candidates(ranked, needed)
     hits = np.concatenate([[0], np.cumsum(right[order])])
     hoped = np.concatenate([[0.0], np.cumsum(np.clip(ranked, 0.0, 1.0))])
-    start = _most_promising(candidates, hoped[candidates], target, confidence)
+    share = max(1.0, job / known)
+    start = _most_promising(candidates, hoped[candidates], target, confidence, share)
     passed: tuple[int, float] | None = None
-    for cells in candidates[start:]:
-        bound = float(clopper_pearson_lower(hits[cells], cells, confidence))
-        if bound < target:
+    for cells in candidates[start:].tolist():
+        if not vouches(int(hits[cells]), cells, math.ceil(share * cells), target, confidence):
             break
-        passed = int(cells), bound
+        passed = cells, float(clopper_pearson_lower(hits[cells], cells, confidence))
     if passed is None:
         tried = int(candidates[start])
         return Threshold(
@@ -193,8 +204,13 @@ def shift_probability(probability: Doubles, offset: Doubles) -> Doubles:
     return moved
 
 
-def mostly_wrong(right: Bools, value: npt.NDArray[np.int64], above: Bools, count: int) -> Bools:
-    """Say which values were wrong at least as often as right among the cells above a threshold.
+def unproven(right: Bools, value: npt.NDArray[np.int64], above: Bools, count: int) -> Bools:
+    """Say which values have not been right often enough above a threshold to be written.
+
+    A bound over the whole attribute may hide a value that is mostly wrong, the rare ones above
+    all. A value is written only if its own share of right cells, by Laplace's rule of succession
+    (h + 1) / (n + 2), is above .6: with two cells or fewer all have to be right, and a value that
+    no known cell has vouched for is not written.
 
     Args:
         right: (N,) whether the chosen value was right.
@@ -203,11 +219,16 @@ def mostly_wrong(right: Bools, value: npt.NDArray[np.int64], above: Bools, count
         count: C.
 
     Returns:
-        (C,) True for the values to hold back; False for those without a cell above.
+        (C,) True for the values to hold back.
+
+    >>> v = np.array([0, 1, 1, 2, 2, 2, 2])
+    >>> r = np.array([True, True, False, True, True, True, False])
+    >>> unproven(r, v, np.ones(7, bool), 4).tolist()
+    [False, True, False, True]
     """
     chosen = np.bincount(value[above], minlength=count)
     hits = np.bincount(value[above & right], minlength=count)
-    held: Bools = (chosen > 0) & (2 * hits <= chosen)
+    held: Bools = (hits + 1) / (chosen + 2) <= _PROVEN_SHARE
     return held
 
 
@@ -220,23 +241,71 @@ def _candidates(ranked: Doubles, needed: int) -> npt.NDArray[np.int64]:
     return np.unique(drops[np.searchsorted(drops, wanted).clip(max=len(drops) - 1)])
 
 
+def vouches(hits: int, cells: int, filled: int, target: float, confidence: float) -> bool:
+    """Say whether judged cells vouch for the precision of others dealt from the same lot.
+
+    Were more than ``(1 - target) * filled`` of the filled cells wrong, the judged ones would hold
+    as few wrong ones as they do with a chance of at most ``1 - confidence``. Both a lot of the
+    stated size and an endless one (Clopper and Pearson) are asked, and both must agree.
+
+    Args:
+        hits: judged cells that were right.
+        cells: judged cells, at least 1.
+        filled: cells that the promise is about, at least 1.
+        target: in (0, 1).
+        confidence: in (0, 1).
+
+    >>> vouches(59, 59, 10**9, 0.95, 0.95), vouches(58, 58, 10**9, 0.95, 0.95)
+    (True, False)
+    >>> [vouches(hits, 1000, 1000, 0.95, 0.95) for hits in (966, 963)]
+    [True, False]
+    """
+    if clopper_pearson_lower(hits, cells, confidence) < target:
+        return False
+    seen = cells - hits
+    # The least number of wrong cells among the filled at which the promise is broken.
+    broken = math.floor((1 - target) * filled + 1e-9) + 1
+    wrong, lot = seen + broken, cells + filled
+    if wrong > lot:
+        return True
+    dealt = np.arange(max(0, wrong - filled), seen + 1)
+    chances = (
+        _log_choose(wrong, dealt)
+        + _log_choose(lot - wrong, cells - dealt)
+        - _log_choose(lot, np.array([cells]))
+    )
+    return float(np.exp(chances).sum()) <= 1 - confidence
+
+
+def _log_choose(total: int, chosen: npt.NDArray[np.int64]) -> Doubles:
+    answer: Doubles = gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
+    return answer
+
+
 def _most_promising(
-    candidates: npt.NDArray[np.int64], hoped: Doubles, target: float, confidence: float
+    candidates: npt.NDArray[np.int64],
+    hoped: Doubles,
+    target: float,
+    confidence: float,
+    share: float,
 ) -> int:
     """Give the place of the candidate whose test is likeliest to pass if ``hoped`` is right."""
     chances = []
     for cells, hits in zip(candidates.tolist(), hoped.tolist(), strict=True):
-        needed = _hits_needed(cells, target, confidence)
+        needed = _hits_needed(cells, target, confidence, share)
         rate = min(hits / cells, 1 - 1e-9)
-        chances.append(float(betainc(needed, cells - needed + 1, rate)))
+        passes = 0.0 if needed > cells else float(betainc(needed, cells - needed + 1, rate))
+        chances.append(passes)
     return int(np.argmax(chances))
 
 
-def _hits_needed(cells: int, target: float, confidence: float) -> int:
-    low, high = math.ceil(target * cells), cells
+def _hits_needed(cells: int, target: float, confidence: float, share: float) -> int:
+    """Give the fewest right cells that vouch; one more than there are where none do."""
+    filled = math.ceil(share * cells)
+    low, high = math.ceil(target * cells), cells + 1
     while low < high:
         middle = (low + high) // 2
-        if clopper_pearson_lower(middle, cells, confidence) >= target:
+        if vouches(middle, cells, filled, target, confidence):
             high = middle
         else:
             low = middle + 1

@@ -1,20 +1,25 @@
 """Scores from prompts alone: how much an image looks like each value's words.
 
-Letters of shapes: N images, D embedding dimensions, V values of all attributes together, C values
-of one attribute.
+Letters of shapes: N rows, Q of them asked for, D embedding dimensions, C values of one attribute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from rac.attributes.attribute import template_columns
 from rac.attributes.cells import Vocabulary
+from rac.attributes.rows import Cells
 from rac.encoders.base import Encoder, FloatArray
 from rac.zero_shot import centred_scores
+
+IntArray = npt.NDArray[np.int64]
+
+_MOST_CONTEXTS = 200
 
 SCALE_SHARE = 0.5
 """How much of the encoder's own logit scale is believed where no known cell can check it. The
@@ -26,62 +31,153 @@ PROBABILITY_FLOOR = 0.9
 
 
 @dataclass(frozen=True)
+class Prompts:
+    """The prompts of one attribute, for each context in which they differ; K contexts.
+
+    Attributes:
+        vocabulary: of the attribute, C values.
+        columns: the columns whose cells its templates name, B of them.
+        contexts: for each context the codes of these columns (below zero: not known) and its
+            number; a row whose context is not there has number 0, whose templates name no column.
+        templates: for each context, the templates with the cells' words in them.
+        vectors: (K, C, D) float32 unit norm.
+    """
+
+    vocabulary: Vocabulary
+    columns: tuple[str, ...]
+    contexts: Mapping[tuple[int, ...], int]
+    templates: tuple[tuple[str, ...], ...]
+    vectors: FloatArray
+
+    def context_of(self, cells: Cells, rows: npt.NDArray[np.int64] | slice) -> IntArray | None:
+        """Give the context numbers of some rows; None where there is only one context."""
+        if len(self.templates) == 1:
+            return None
+        codes = np.stack([cells.codes[name][rows] for name in self.columns], axis=1)
+        found, member = np.unique(np.maximum(codes, -1), axis=0, return_inverse=True)
+        numbers = [self.contexts.get(tuple(context), 0) for context in found.tolist()]
+        return np.array(numbers, np.int64)[member.ravel()]
+
+    def words(self, code: int, context: int) -> list[str]:
+        """Give the prompts of one value in one context."""
+        return [
+            template.replace("{}", word)
+            for template in self.templates[context]
+            for word in self.vocabulary.values[code].words
+        ]
+
+
+@dataclass(frozen=True)
 class PromptBank:
     """The prompts of all attributes, encoded once.
 
     Attributes:
-        vectors: (V, D) float32 unit norm, the attributes' values one after the other.
-        places: for each attribute, which of the V are its own.
+        prompts: by the attribute's name.
         logit_scale: the encoder's factor on cosines.
     """
 
-    vectors: FloatArray
-    places: Mapping[str, slice]
+    prompts: Mapping[str, Prompts]
     logit_scale: float
 
     @classmethod
-    def encode(cls, vocabularies: Mapping[str, Vocabulary], encoder: Encoder) -> PromptBank:
+    def encode(cls, cells: Cells, attributes: Iterable[str], encoder: Encoder) -> PromptBank:
         """Encode every value of every attribute, ensembled over its templates and synonyms.
 
         Args:
-            vocabularies: by the attribute's name.
+            cells: the coded cells of the job's rows: vocabularies, and the contexts that occur.
+            attributes: whose prompts are wanted.
             encoder: whose text tower reads the prompts.
         """
-        parts = [np.zeros((0, encoder.embedding_dim), np.float32)]
-        places: dict[str, slice] = {}
-        start = 0
-        for name, vocabulary in vocabularies.items():
-            words = [value.words for value in vocabulary.values]
-            if words:
-                parts.append(encoder.encode_prompts(words, vocabulary.attribute.templates))
-            places[name] = slice(start, start + len(words))
-            start += len(words)
-        return cls(np.concatenate(parts), places, encoder.logit_scale)
+        prompts = {name: _encode(cells, name, encoder) for name in attributes}
+        return cls(prompts, encoder.logit_scale)
 
-    def scores(self, embedding: FloatArray, centre: FloatArray) -> FloatArray:
-        """Score N images against all V values in one matrix product.
+    def scores(
+        self,
+        name: str,
+        embedding: FloatArray,
+        centre: FloatArray,
+        cells: Cells,
+        rows: npt.NDArray[np.int64],
+    ) -> FloatArray:
+        """Score rows against the values of one attribute.
 
         What a prompt shares with every image is taken off; see
         :func:`rac.zero_shot.centred_scores`.
 
         Args:
-            embedding: (N, D) unit norm.
+            name: the attribute.
+            embedding: (Q, D) unit norm, of the rows asked for.
             centre: (D,) mean embedding of the job's images; zeros for plain cosines.
+            cells: of N rows.
+            rows: (Q,) which of the N are asked for.
 
         Returns:
-            (N, V) float32, cosines about their means, in [-2, 2].
+            (Q, C) float32, cosines about their means, in [-2, 2].
         """
-        return centred_scores(embedding, self.vectors, centre)
+        prompts = self.prompts[name]
+        context = prompts.context_of(cells, rows)
+        if context is None:
+            return centred_scores(embedding, prompts.vectors[0], centre)
+        scores = np.empty((len(rows), prompts.vectors.shape[1]), np.float32)
+        for number in np.unique(context):
+            there = context == number
+            scores[there] = centred_scores(embedding[there], prompts.vectors[number], centre)
+        return scores
+
+
+def _encode(cells: Cells, name: str, encoder: Encoder) -> Prompts:
+    vocabulary = cells.vocabularies[name]
+    templates = vocabulary.attribute.templates
+    columns = tuple(dict.fromkeys(one for text in templates for one in template_columns(text)))
+    always = tuple(text for text in templates if not template_columns(text))
+    rendered = [always or ("a photo of a {}.",)]
+    contexts: dict[tuple[int, ...], int] = {}
+    if columns:
+        codes = np.maximum(np.stack([cells.codes[one] for one in columns], axis=1), -1)
+        found, times = np.unique(codes, axis=0, return_counts=True)
+        for context in found[np.argsort(-times, kind="stable")][:_MOST_CONTEXTS].tolist():
+            known = {
+                column: cells.vocabularies[column].names[code]
+                for column, code in zip(columns, context, strict=True)
+                if code >= 0
+            }
+            there = _render(templates, known)
+            if there and there != rendered[0]:
+                contexts[tuple(context)] = len(rendered)
+                rendered.append(there)
+    words = [value.words for value in vocabulary.values]
+    vectors = np.zeros((len(rendered), len(words), encoder.embedding_dim), np.float32)
+    if words:
+        for number, texts in enumerate(rendered):
+            vectors[number] = encoder.encode_prompts(words, texts)
+    return Prompts(vocabulary, columns, contexts, tuple(rendered), vectors)
+
+
+def _render(templates: tuple[str, ...], known: Mapping[str, str]) -> tuple[str, ...]:
+    """Put a row's words into the templates; those that need a word it lacks are left out."""
+    rendered = []
+    for template in templates:
+        named = template_columns(template)
+        if not set(named) <= set(known):
+            continue
+        for column in named:
+            word = known[column].replace("{", "(").replace("}", ")")
+            template = template.replace(f"{{{column}}}", word)
+        rendered.append(template)
+    return tuple(rendered)
 
 
 def zero_shot_probabilities(scores: FloatArray, logit_scale: float) -> npt.NDArray[np.float64]:
     """Turn one attribute's (N, C) scores into probabilities, on the cautious side.
 
+    A score of ``-inf`` is that of a value which is impossible for the row.
+
     >>> zero_shot_probabilities(np.array([[0.2, 0.1]], np.float32), 20.0).round(3)
     array([[0.731, 0.269]])
     """
     logits = scores.astype(np.float64) * (logit_scale * SCALE_SHARE)
-    logits -= logits.max(axis=1, keepdims=True)
+    top = logits.max(axis=1, keepdims=True)
+    logits -= np.where(np.isfinite(top), top, 0.0)
     powers = np.exp(logits)
-    shares: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    shares: npt.NDArray[np.float64] = powers / np.maximum(powers.sum(axis=1, keepdims=True), 1e-300)
     return shares

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rac.attributes.cells import OUTSIDE, ValueCensus, vocabulary_of
-from rac.attributes.columns import CellReader, check_columns, fill_column
-from rac.attributes.schema import Attribute, parse_schema
+from rac.attributes.attribute import Attribute
+from rac.attributes.cells import OUTSIDE, vocabulary_of
+from rac.attributes.columns import CellReader, DistinctCells, check_columns, fill_column
+from rac.attributes.schema import parse_schema
 from rac.errors import InputError, JobFailed
 from rac.tables import Table, open_table
 
@@ -66,6 +67,7 @@ def test_a_writer_that_changes_other_cells_is_caught(
         return rows.set_column(1, column, pa.array(["RED", "blue"]))
 
     monkeypatch.setattr(table, "with_cells", careless)
+    monkeypatch.setattr("rac.attributes.columns._is_plain_text", lambda *_: False)
     with pytest.raises(JobFailed, match="would have changed"):
         fill_column(table, batch, COLOUR, {1: "blue"})
 
@@ -110,7 +112,7 @@ def test_a_reader_in_batches_reads_as_one(tmp_path: Path) -> None:
         attribute = parse_schema(text).attributes["colour"]
         reader = CellReader(attribute)
         for start in range(0, 6, 4):
-            reader.read(cells[start : start + 4])
+            reader.read(DistinctCells.of(cells[start : start + 4]))
         words, codes = reader.finish()
         assert words.names == vocabulary_of(attribute, cells).names
         assert codes.tolist() == words.codes(cells).tolist()
@@ -119,7 +121,33 @@ def test_a_reader_in_batches_reads_as_one(tmp_path: Path) -> None:
 
 def test_free_text_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rac.attributes.cells.MAX_VALUES", 3)
-    census = ValueCensus(COLOUR)
-    census.count(["a", "b", "c"])
+    assert vocabulary_of(COLOUR, ["a", "b", "c"]).names == ("a", "b", "c")
     with pytest.raises(InputError, match=r"'colour'.*more than 3 different values"):
-        census.count(["d"])
+        vocabulary_of(COLOUR, ["a", "b", "c", "d"])
+
+
+def test_cells_with_several_values_are_read_in_any_order_and_written_in_one() -> None:
+    colour = parse_schema("attributes: {colour: {multiple: yes, values: [red, blue, green]}}")
+    words = vocabulary_of(
+        colour.attributes["colour"], ["blue,red", "red, blue", "red", "teal, red"]
+    )
+    assert words.names == ("red", "blue", "green", "red, blue")
+    assert words.codes(["blue ,red", "red,blue", "green", "teal, red", "red, red"]).tolist() == [
+        3, 3, 2, OUTSIDE, 0,
+    ]  # fmt: skip
+
+
+def test_distinct_cells_are_the_same_from_arrow_and_from_lists(tmp_path: Path) -> None:
+    cells = ["red", None, " ", "red", "blue", ""]
+    table, batch = table_of(tmp_path, {"colour": pa.array(cells)})
+    read = DistinctCells.read(table, batch, "colour")
+    assert [read.texts[number] for number in read.numbers] == [
+        "red",
+        None,
+        None,
+        "red",
+        "blue",
+        None,
+    ]
+    absent = DistinctCells.read(table, batch, "shade")
+    assert [absent.texts[number] for number in absent.numbers] == [None] * 6

@@ -3,13 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rac.attributes.attribute import Attribute, Value
 from rac.attributes.cells import vocabulary_of
 from rac.attributes.combine import Fusion
-from rac.attributes.evidence import KINDS, AttributeMemory
+from rac.attributes.cooccurrence import Cooccurrence, row_evidence
+from rac.attributes.evidence import KINDS, AttributeMemory, votes
 from rac.attributes.folds import assign_folds, near_duplicate_groups
 from rac.attributes.projection import Projection
-from rac.attributes.schema import Attribute, Value
-from rac.attributes.zero_shot import PromptBank, zero_shot_probabilities
+from rac.attributes.rows import Cells
+from rac.attributes.schema import parse_schema
+from rac.attributes.zero_shot import PromptBank, Prompts, zero_shot_probabilities
+from rac.branches.votes import class_balanced_votes
 from tests.toy import ToyEncoder
 
 
@@ -55,10 +59,10 @@ def test_evidence_speaks_for_the_right_value() -> None:
     features, codes = clusters(0, 90, 3, 0.3)
     asked, truth = clusters(1, 60, 3, 0.3)
     memory = AttributeMemory(features, codes, 4)
-    evidence = memory.evidence(asked, np.zeros((60, 4), np.float32))
+    evidence = memory.evidence(asked, *np.zeros((2, 60, 4), np.float32))
     assert evidence.scores.shape == (60, 4, len(KINDS))
     assert np.isfinite(evidence.scores).all()
-    for kind in (1, 2, 3):
+    for kind in (1, 2, 3, 4):
         assert (evidence.scores[..., kind].argmax(axis=1) == truth).all()
     # The fourth value has no row: nothing speaks for it.
     assert (evidence.scores[..., 3, 3] <= evidence.scores[..., 3].min(axis=1)).all()
@@ -67,7 +71,7 @@ def test_evidence_speaks_for_the_right_value() -> None:
 
 def test_one_row_is_enough_of_a_memory() -> None:
     memory = AttributeMemory(np.ones((1, 5), np.float32), np.array([1]), 2)
-    evidence = memory.evidence(np.ones((2, 5), np.float32), np.zeros((2, 2), np.float32))
+    evidence = memory.evidence(np.ones((2, 5), np.float32), *np.zeros((2, 2, 2), np.float32))
     assert evidence.neighbours[:, :2].tolist() == [[0, -1], [0, -1]]
     assert np.isfinite(evidence.scores).all()
 
@@ -84,13 +88,13 @@ def test_fusion_finds_the_temperature_and_ignores_noise() -> None:
     fusion = Fusion.fit(scores, codes)
     assert fusion.weights[1] == pytest.approx(2.0, abs=0.15)
     assert fusion.weights[2] == pytest.approx(0.0, abs=0.1)
-    assert fusion.weights[[0, 3, 4]].tolist() == [0, 0, 0]
+    assert fusion.weights[[0, 3, 4, 5, 6]].tolist() == [0] * 5
     assert np.abs(fusion.probabilities(scores) - chances).max() < 0.06
 
 
 def test_fusion_matches_a_plain_loop() -> None:
-    fusion = Fusion(np.array([0.5, 1.0, 0.0, 2.0, -1.0]))
-    scores = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    fusion = Fusion(np.array([0.5, 1.0, 0.0, 2.0, 0.1, 0.3, -1.0]))
+    scores = np.random.default_rng(0).normal(size=(3, 4, 7)).astype(np.float32)
     for cell in range(3):
         powers = [np.exp(sum(fusion.weights * scores[cell, value])) for value in range(4)]
         expected = [power / sum(powers) for power in powers]
@@ -109,28 +113,82 @@ def test_the_projection_keeps_what_tells_images_apart() -> None:
     assert Projection.fit(features[:1]).apply(features[:2]).shape == (2, 1)
 
 
+def test_an_impossible_slot_gets_nothing_and_the_rest_adds_to_one() -> None:
+    fusion = Fusion(np.array([0.5, 1.0, 0.0, 2.0, 0.1, 0.3, -1.0]))
+    scores = np.random.default_rng(0).normal(size=(3, 4, 7)).astype(np.float32)
+    scores[:, 2, 0] = -np.inf
+    shares = fusion.probabilities(scores)
+    assert shares[:, 2].tolist() == [0, 0, 0]
+    assert shares.sum(axis=1) == pytest.approx(np.ones(3))
+    rest = fusion.probabilities(scores[:, [0, 1, 3]])
+    assert shares[:, [0, 1, 3]] == pytest.approx(rest)
+
+
+def test_votes_are_those_of_the_retrieval_branch() -> None:
+    draw = np.random.default_rng(0)
+    near = -np.sort(-draw.random((20, 6)).astype(np.float32))
+    voters = draw.integers(0, 4, (20, 6))
+    near[3:, 4:] = -np.inf
+    counts = np.array([5, 1, 0, 9])
+    expected = class_balanced_votes(
+        near, np.where(np.isfinite(near), voters, -1), counts, temperature=0.1, gamma=0.7
+    )
+    assert votes(near, voters, counts, 0.1) == pytest.approx(expected, abs=1e-4)
+
+
+def test_cells_that_go_together_speak_for_each_other() -> None:
+    """20 rows: apple goes with fruit, milk with packages. By hand, with two rows of the prior (one
+    half each): (10 + 1) / (10 + 2) against one half."""
+    slots = np.repeat([0, 1], 10)
+    codes = np.repeat([0, 1], 10).astype(np.int32)
+    counted = Cooccurrence.count(slots, {"department": codes}, {"department": 2}, 2)
+    tables = counted.tables()
+    assert tables["department"][0, 0] == pytest.approx(np.log((10 + 1) / 12 / 0.5))
+    found = row_evidence(tables, {"department": np.array([0, 1, -1], np.int32)}, (3, 2))
+    assert found[0, 0] > 0 > found[0, 1]
+    assert found[1].tolist() == found[0, ::-1].tolist()
+    assert found[2].tolist() == [0, 0]
+    fewer = counted.without(
+        Cooccurrence.count(slots[:9], {"department": codes[:9]}, {"department": 2}, 2)
+    )
+    assert fewer.counts["department"].tolist() == [[1, 0], [0, 10]]
+
+
 def test_a_hub_loses_its_pull() -> None:
     """A prompt near every image wins every plain cosine; about their means it does not."""
     attribute = Attribute(name="colour", values=(Value(name="red"), Value(name="green")))
-    bank = PromptBank(
-        np.array([[0.8, 0.6, 0.0], [0.0, 0.1, 0.995]], np.float32),
-        {attribute.name: slice(0, 2)},
-        10,
-    )
+    words = vocabulary_of(attribute, [])
+    vectors = np.array([[[0.8, 0.6, 0.0], [0.0, 0.1, 0.995]]], np.float32)
+    bank = PromptBank({"colour": Prompts(words, (), {}, (("{}",),), vectors)}, 10)
+    cells = Cells({"colour": words}, {"colour": np.full(2, -1, np.int32)})
     images = np.array([[0.9, 0.436, 0.0], [0.9, 0.0, 0.436]], np.float32)
-    assert bank.scores(images, np.zeros(3, np.float32)).argmax(axis=1).tolist() == [0, 0]
-    assert bank.scores(images, images.mean(axis=0)).argmax(axis=1).tolist() == [0, 1]
+    rows = np.arange(2)
+    plain = bank.scores("colour", images, np.zeros(3, np.float32), cells, rows)
+    assert plain.argmax(axis=1).tolist() == [0, 0]
+    centred = bank.scores("colour", images, images.mean(axis=0), cells, rows)
+    assert centred.argmax(axis=1).tolist() == [0, 1]
 
 
-def test_prompts_of_all_attributes_lie_in_one_matrix() -> None:
-    colour = Attribute(name="colour", values=[{"name": "red"}, {"name": "blue"}])  # type: ignore[arg-type]
-    shade = Attribute(name="shade", values=[{"name": "black"}])  # type: ignore[arg-type]
-    words = {one.name: vocabulary_of(one, []) for one in (colour, shade)}
-    bank = PromptBank.encode(
-        {**words, "empty": vocabulary_of(Attribute(name="e"), [])}, ToyEncoder()
+def test_a_prompt_takes_up_the_words_of_other_cells() -> None:
+    schema = parse_schema(
+        """
+        attributes:
+          size: {values: [small], templates: ["a {} {kind}", "{}"]}
+          kind: {values: [red, blue]}
+        """
     )
-    assert bank.vectors.shape == (3, 3)
-    assert bank.places == {"colour": slice(0, 2), "shade": slice(2, 3), "empty": slice(3, 3)}
+    words = {name: vocabulary_of(one, []) for name, one in schema.attributes.items()}
+    cells = Cells(words, {"size": np.full(3, -1, np.int32), "kind": np.array([1, -1, 0], np.int32)})
+    bank = PromptBank.encode(cells, ["size"], ToyEncoder())
+    prompts = bank.prompts["size"]
+    context = prompts.context_of(cells, np.arange(3))
+    assert context is not None
+    assert [prompts.words(0, number) for number in context.tolist()] == [
+        ["a small blue", "small"], ["small"], ["a small red", "small"],
+    ]  # fmt: skip
+    red = ToyEncoder().encode_texts(["red"])
+    scores = bank.scores("size", np.repeat(red, 3, axis=0), np.zeros(3, "f4"), cells, np.arange(3))
+    assert scores[2, 0] > scores[1, 0] > scores[0, 0]
 
 
 def test_zero_shot_probabilities_are_shy_of_the_encoders_scale() -> None:

@@ -8,9 +8,9 @@ import pytest
 from eval.binomial import clopper_pearson_lower
 from rac.attributes.threshold import (
     fit_threshold,
-    mostly_wrong,
     shift_probability,
     smallest_sample,
+    unproven,
     value_offsets,
 )
 
@@ -102,22 +102,22 @@ def test_the_order_of_cells_changes_nothing() -> None:
     )
 
 
-def test_a_value_that_is_mostly_wrong_does_not_hide_behind_the_others() -> None:
+def test_a_value_that_is_unproven_does_not_hide_behind_the_others() -> None:
     """500 cells of value 0 are right, 10 of value 1 wrong: 98 % overall, 0 % for value 1."""
     value = np.repeat([0, 1], [500, 10])
     right, probability = value == 0, np.full(510, 0.97)
-    held = mostly_wrong(right, value, np.ones(510, bool), 3)
-    assert held.tolist() == [False, True, False]
+    held = unproven(right, value, np.ones(510, bool), 3)
+    assert held.tolist() == [False, True, True]
     offsets = value_offsets(probability, right, value, 3)
     moved = shift_probability(np.full(3, 0.97), offsets)
     assert moved[1] < 0.5 < 0.97 < moved[0]
     assert moved[2] == pytest.approx(0.97)
 
 
-def test_half_wrong_is_mostly_wrong_and_below_the_threshold_does_not_count() -> None:
+def test_half_wrong_is_unproven_and_below_the_threshold_does_not_count() -> None:
     value, right = np.array([0, 0, 1, 1]), np.array([True, False, True, False])
     above = np.array([True, True, True, False])
-    assert mostly_wrong(right, value, above, 2).tolist() == [True, False]
+    assert unproven(right, value, above, 3).tolist() == [True, False, True]
 
 
 def test_offsets_stay_small_on_little_evidence() -> None:
