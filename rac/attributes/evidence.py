@@ -144,7 +144,7 @@ def votes(near: FloatArray, voters: IntArray, counts: IntArray, temperature: flo
     places = voters + np.arange(queries)[:, None] * slots
     sums = np.bincount(places.ravel(), weights.ravel(), queries * slots).reshape(queries, slots)
     shares = sums / np.maximum(sums.sum(axis=1, keepdims=True), 1e-30)
-    return np.log((1 - _SMOOTHING) * shares + _SMOOTHING / slots).astype(np.float32)
+    return np.asarray(np.log((1 - _SMOOTHING) * shares + _SMOOTHING / slots), np.float32)
 
 
 def _metric(centred: FloatArray, slots: IntArray, counts: IntArray) -> FloatArray:

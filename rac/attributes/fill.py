@@ -30,7 +30,7 @@ from rac.attributes.decide import Decider
 from rac.attributes.features import fit_filler
 from rac.attributes.filler import Filler
 from rac.attributes.given import given_attributes
-from rac.attributes.ledger import PART_ROWS, Decision, part_path, parts, read_part, write_part
+from rac.attributes.ledger import PART_ROWS, Decision, Ledger
 from rac.attributes.rows import Cells
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import Schema
@@ -258,12 +258,12 @@ def fill_table(
         metadata = _metadata(job, folder)
         decided = decide_all(job, filler, folder, metadata)
         clock.append(time.perf_counter())
-        files = {"ledger": str(folder.ledger), "quarantine": str(out / "quarantine.csv")}
+        files = {"ledger": str(folder.ledger.path), "quarantine": str(out / "quarantine.csv")}
         if not options.dry_run:
             folder.note("writing")
             batches = _filled_batches(job, decided.ledger)
             files["filled"] = str(write_like(table, out, "filled", batches))
-        folder.publish_ledger(decided.ledger)
+        folder.publish_ledger(decided.ledger, metadata)
         folder.write_quarantine(job.store)
         clock.append(time.perf_counter())
         stages = zip(("embed", "fit", "decide", "write"), clock, clock[1:], strict=False)
@@ -305,12 +305,12 @@ class Decided:
     """The decisions of a job.
 
     Attributes:
-        ledger: the folder that holds them, published or not.
+        ledger: holds them, published or not.
         counts: how often each (attribute, decision) occurs.
         before: rows that an earlier run had decided.
     """
 
-    ledger: Path
+    ledger: Ledger
     counts: Counter[tuple[str, str]]
     before: int
 
@@ -323,16 +323,16 @@ def decide_all(
     counts: Counter[tuple[str, str]] = Counter()
     rows = len(job.store.ok)
     whole = range(-(-rows // PART_ROWS))
-    if folder.ledger_key() == key and parts(folder.ledger) == list(whole):
+    if folder.ledger.metadata().get("key") == key and folder.ledger.parts() == list(whole):
         for number in whole:
-            counts.update(_counted(read_part(folder.ledger, number, ["attribute", "decision"])))
+            counts.update(_counted(folder.ledger.read(number, ["attribute", "decision"])))
         return Decided(folder.ledger, counts, rows)
     drafts = folder.draft_ledger(key, str(metadata["created"]))
-    there = [number for number in parts(drafts) if number in whole]
+    there = [number for number in drafts.parts() if number in whole]
     # Parts are written in order, so those that are there are the first ones.
     start = len(there) * PART_ROWS
     for number in there:
-        counts.update(_counted(read_part(drafts, number, ["attribute", "decision"])))
+        counts.update(_counted(drafts.read(number, ["attribute", "decision"])))
     decider = Decider(job.table, job.store, job.cells, filler)
     waiting: list[pa.RecordBatch] = []
     done = min(start, rows)
@@ -346,7 +346,7 @@ def decide_all(
             advance(batch.num_rows)
             if done % PART_ROWS == 0 or done == rows:
                 number = (done - 1) // PART_ROWS
-                write_part(drafts, number, waiting, metadata)
+                drafts.write_part(number, waiting)
                 counts.update(_counted(pa.Table.from_batches(waiting)))
                 waiting = []
                 folder.note("deciding", rows=done, of=rows)
@@ -389,16 +389,17 @@ def written_values(schema: Schema, part: pa.Table) -> dict[str, tuple[list[int],
     return found
 
 
-def _filled_batches(job: Prepared, ledger: Path) -> Iterator[pa.RecordBatch]:
+def _filled_batches(job: Prepared, ledger: Ledger) -> Iterator[pa.RecordBatch]:
     written: dict[str, dict[int, str]] = {}
+    there = set(ledger.parts())
     number = -1
     done = 0
     for first, batch in stretches(job.table, _BATCH_ROWS, limit=job.options.limit):
         if first // PART_ROWS != number:
             number = first // PART_ROWS
-            if not part_path(ledger, number).exists():
+            if number not in there:
                 raise _changed(job.table)
-            found = written_values(job.schema, read_part(ledger, number))
+            found = written_values(job.schema, ledger.read(number))
             written = {
                 name: dict(zip(rows, values, strict=True)) for name, (rows, values) in found.items()
             }

@@ -15,6 +15,7 @@ NEAR_DUPLICATE = 0.95
 """Cosine of projected (centred) features from which on two images count as nearly the same."""
 
 _BLOCK = 1024
+_LARGE_GROUP = 20
 
 
 def near_duplicate_groups(
@@ -57,8 +58,9 @@ def assign_folds(
 
     Args:
         codes: (N,) value of each row.
-        groups: (N,) group of each row; one group goes into one fold, unless it is larger than a
-            fold, when it is dealt row by row.
+        groups: (N,) group of each row; one group goes into one fold, unless it holds more than a
+            twentieth of the rows: that many images alike are a kind, not copies, and a missing
+            cell has as many of them around it. It is dealt row by row.
         count: folds, at least 2.
         seed: of the order.
 
@@ -69,7 +71,7 @@ def assign_folds(
     array([1, 1])
     """
     sizes = np.bincount(groups)
-    loose = sizes[groups] * count > len(codes)
+    loose = sizes[groups] * _LARGE_GROUP > len(codes)
     groups = np.where(loose, groups.max(initial=0) + 1 + np.arange(len(codes)), groups)
     _, first, member = np.unique(groups, return_index=True, return_inverse=True)
     shuffled = np.random.default_rng(seed).permutation(len(first))

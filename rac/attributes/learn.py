@@ -137,7 +137,7 @@ def _stand_ins(
     empty_yes = ((codes == MISSING) & ok & (applies == 1)).sum()
     written = told_yes / max(1, told_yes + empty_yes)
     share = min(1.0, written * untold / max(1, told_yes))
-    return told & (draw.random(len(told)) < share)
+    return np.asarray(told & (draw.random(len(told)) < share))
 
 
 def _each_value_in_turn(slots: IntArray, order: IntArray, most: int) -> IntArray:

@@ -1,8 +1,8 @@
 """The ledger: what a run decided, cell by cell, and what each decision rests on.
 
-It is a folder of Parquet parts, as other tools write them: ``pyarrow.parquet.read_table``, pandas,
-DuckDB and Polars read the folder as one table. Each part holds the decisions of one stretch of the
-table's rows and is written whole; a part that is there is never written again.
+One Parquet file. While it is made it is a folder of parts, each with the decisions of one stretch
+of the table's rows, written whole; a part that is there is never written again. At the end the
+parts become the row groups of the file, in order.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from retrieval_index.files import replace_file
 
 METADATA_KEY = b"rac.ledger"
 FORMAT_VERSION = 2
+
+_ROWS_IN_GROUP = 1 << 40
 
 PART_ROWS = 65_536
 """Rows of the table whose decisions one part holds."""
@@ -68,45 +70,67 @@ LEDGER_SCHEMA = pa.schema(
 decided, or the best guess where it abstained; ``prompts`` are those of this value, one a line."""
 
 
-def part_path(folder: Path, number: int) -> Path:
-    """Give the file of a part."""
-    return folder / f"part-{number:06d}.parquet"
+class Ledger:
+    """A ledger's file, or the folder of its parts; both are read part by part."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def parts(self) -> list[int]:
+        """Give the numbers of the parts that are there, ascending."""
+        if self.path.is_file():
+            return list(range(pq.ParquetFile(self.path).num_row_groups))
+        return sorted(
+            int(path.stem.removeprefix("part-")) for path in self.path.glob("part-*.parquet")
+        )
+
+    def read(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the decisions of one stretch of rows, or some of their columns."""
+        wanted = None if columns is None else list(columns)
+        if self.path.is_file():
+            return pq.ParquetFile(self.path).read_row_group(number, columns=wanted)
+        return pq.ParquetFile(self._part(number)).read(columns=wanted)
+
+    def write_part(self, number: int, batches: Sequence[pa.RecordBatch]) -> None:
+        """Write the decisions of one stretch of rows, whole or not at all.
+
+        Args:
+            number: of the part; the rows are those from ``number * PART_ROWS`` on.
+            batches: in ``LEDGER_SCHEMA``.
+        """
+        with replace_file(self._part(number)) as draft:
+            table = pa.Table.from_batches(list(batches), LEDGER_SCHEMA)
+            pq.write_table(table, draft, compression="lz4", row_group_size=_ROWS_IN_GROUP)
+
+    def publish(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Make one file of the parts, whole or not at all.
+
+        Args:
+            path: the file.
+            metadata: what the decisions rest on: encoder, schema, time.
+        """
+        noted = json.dumps({"version": FORMAT_VERSION, **metadata}, ensure_ascii=False)
+        schema = LEDGER_SCHEMA.with_metadata({METADATA_KEY: noted.encode()})
+        with (
+            replace_file(path) as draft,
+            pq.ParquetWriter(draft, schema, compression="zstd") as writer,
+        ):
+            for number in self.parts():
+                part = self.read(number).replace_schema_metadata(schema.metadata)
+                writer.write_table(part.unify_dictionaries(), row_group_size=_ROWS_IN_GROUP)
+
+    def metadata(self) -> dict[str, Any]:
+        """Give what a finished ledger says of itself; empty where there is none."""
+        if not self.path.is_file():
+            return {}
+        noted = pq.read_schema(self.path).metadata or {}
+        found = json.loads(noted.get(METADATA_KEY, b"{}"))
+        return found if isinstance(found, dict) else {}
+
+    def _part(self, number: int) -> Path:
+        return self.path / f"part-{number:06d}.parquet"
 
 
-def write_part(
-    folder: Path, number: int, batches: Sequence[pa.RecordBatch], metadata: Mapping[str, Any]
-) -> None:
-    """Write the decisions of one stretch of rows, whole or not at all.
-
-    Args:
-        folder: the ledger.
-        number: of the part; the rows are those from ``number * PART_ROWS`` on.
-        batches: in ``LEDGER_SCHEMA``.
-        metadata: what the decisions rest on: encoder, schema, time.
-    """
-    noted = json.dumps({"version": FORMAT_VERSION, **metadata}, ensure_ascii=False)
-    schema = LEDGER_SCHEMA.with_metadata({METADATA_KEY: noted.encode()})
-    with replace_file(part_path(folder, number)) as draft:
-        table = pa.Table.from_batches(list(batches), LEDGER_SCHEMA)
-        pq.write_table(table.replace_schema_metadata(schema.metadata), draft, compression="zstd")
-
-
-def read_part(folder: Path, number: int, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read the decisions of one stretch of rows, or some of their columns."""
-    path = part_path(folder, number)
-    return pq.ParquetFile(path).read(columns=None if columns is None else list(columns))
-
-
-def parts(folder: Path) -> list[int]:
-    """Give the numbers of the parts that are there, ascending."""
-    return sorted(int(path.stem.removeprefix("part-")) for path in folder.glob("part-*.parquet"))
-
-
-def read_ledger(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
+def read_ledger(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     """Read a whole ledger and its metadata."""
-    tables = [read_part(folder, number) for number in parts(folder)]
-    metadata: dict[str, Any] = {}
-    if tables:
-        metadata = json.loads((tables[0].schema.metadata or {}).get(METADATA_KEY, b"{}"))
-    bare = [table.replace_schema_metadata(None) for table in tables]
-    return pa.concat_tables([LEDGER_SCHEMA.empty_table(), *bare]), metadata
+    return pq.read_table(path).replace_schema_metadata(None), Ledger(path).metadata()

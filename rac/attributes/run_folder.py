@@ -13,9 +13,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from rac.attributes.ledger import Ledger
 from rac.attributes.store import StoredEmbeddings
 from rac.errors import InputError
-from retrieval_index.files import replace_file, sync_folder
+from retrieval_index.files import replace_file
 
 _SECONDS_BETWEEN_NOTES = 1.0
 
@@ -25,7 +26,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.ledger = path / "ledger.parquet"
+        self.ledger = Ledger(path / "ledger.parquet")
         self._drafts = path / ".ledger"
         self._noted = (0.0, "")
 
@@ -62,35 +63,24 @@ class RunFolder:
 
     def created(self, key: str) -> str | None:
         """Give the time of the decisions with this key, if they were begun before."""
-        for path in (self._drafts / "_key.json", self.path / "run.json"):
-            noted = read_json(path)
+        for noted in (read_json(self._drafts / "key.json"), self.ledger.metadata()):
             if noted.get("key") == key and isinstance(noted.get("created"), str):
                 return str(noted["created"])
         return None
 
-    def ledger_key(self) -> str | None:
-        """Give the key of the decisions in the published ledger."""
-        return read_json(self.ledger / "_key.json").get("key")
-
-    def draft_ledger(self, key: str, created: str) -> Path:
-        """Give the folder of the unfinished ledger with this key; another one is thrown away."""
-        if read_json(self._drafts / "_key.json").get("key") != key:
+    def draft_ledger(self, key: str, created: str) -> Ledger:
+        """Give the unfinished ledger with this key; another one is thrown away."""
+        if read_json(self._drafts / "key.json").get("key") != key:
             shutil.rmtree(self._drafts, ignore_errors=True)
             self._drafts.mkdir()
-            write_json(self._drafts / "_key.json", {"key": key, "created": created})
-        return self._drafts
+            write_json(self._drafts / "key.json", {"key": key, "created": created})
+        return Ledger(self._drafts)
 
-    def publish_ledger(self, drafts: Path) -> None:
+    def publish_ledger(self, drafts: Ledger, metadata: Mapping[str, Any]) -> None:
         """Put the finished ledger into its place, if it is not there already."""
-        if drafts == self.ledger:
-            return
-        old = self.path / ".ledger.old"
-        shutil.rmtree(old, ignore_errors=True)
-        if self.ledger.exists():
-            self.ledger.rename(old)
-        drafts.rename(self.ledger)
-        sync_folder(self.path)
-        shutil.rmtree(old, ignore_errors=True)
+        if drafts is not self.ledger:
+            drafts.publish(self.ledger.path, metadata)
+            shutil.rmtree(self._drafts, ignore_errors=True)
 
     def write_quarantine(self, store: StoredEmbeddings) -> None:
         """Write the bad images: id, row (from 0), image, reason (a word), detail (a sentence)."""

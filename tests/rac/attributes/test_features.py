@@ -162,7 +162,7 @@ def test_values_outside_the_schema_count_against_the_promise() -> None:
 
 def test_a_value_that_is_noise_is_not_filled_though_the_others_are() -> None:
     """Ten per cent of all cells say "mixed" whatever the image shows."""
-    embedding, trunk, _, cells = catalogue(800, noise=0.05)
+    embedding, trunk, _, cells = catalogue(1600, noise=0.05)
     rng = np.random.default_rng(5)
     noisy = ["mixed" if cell and rng.random() < 0.05 else cell for cell in cells]
     colour = fill_features(schema(), {"colour": noisy}, embedding, trunk)["colour"]

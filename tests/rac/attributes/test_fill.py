@@ -240,7 +240,7 @@ def test_a_job_that_fails_leaves_the_run_before_as_it_was(
     run(table, tmp_path / "run")
     names = (
         "filled.csv",
-        "ledger.parquet/part-000000.parquet",
+        "ledger.parquet",
         "quarantine.csv",
         "run.json",
         "summary.json",
