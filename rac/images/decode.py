@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,6 +23,9 @@ an encoder's identity."""
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Raster formats that are read. Formats that start other programs (PostScript), hold drawings
 (WMF) or have no signature (TGA) are left out."""
+
+# Pillow warns of large pictures and reads on; the limits here are checked right afterwards.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -96,7 +100,7 @@ def decode_pixels(
     plain = None
     if len(data) <= limits.max_bytes:
         plain = decode_plain_jpeg(data, limits, target)
-    return np.asarray(decode_image(data, limits, target=target)) if plain is None else plain
+    return np.array(decode_image(data, limits, target=target)) if plain is None else plain
 
 
 def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:

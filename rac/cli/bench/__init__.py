@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from rac.cli.bench import embed
+from rac.cli.bench import embed, warm_cache
 
 app = typer.Typer(
     help="Measure speed against the usual ways, both sides in one run; prints JSON.",
     no_args_is_help=True,
 )
 app.command()(embed.embed)
+app.command("warm-cache")(warm_cache.warm_cache)

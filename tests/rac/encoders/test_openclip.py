@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import open_clip
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from rac.encoders import Encoder, load_encoder
 from rac.errors import InputError
-
-TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
-VISIONS: dict[str, dict[str, Any]] = {
-    "vit": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
-    "timm": {
-        "timm_model_name": "test_efficientnet",
-        "timm_model_pretrained": False,
-        "timm_pool": "avg",
-        "timm_proj": "mlp",
-        "image_size": 64,
-    },
-    "resnet": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 32, "patch_size": None},
-}
-PREPROCESS = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
-
-
-def write_model(folder: Path, vision: str, seed: int = 0, mean: float = 0.5) -> Path:
-    """A hub-layout folder with random weights of a tiny model."""
-    folder.mkdir(parents=True)
-    preprocess = PREPROCESS | {"mean": [mean] * 3, "resize_mode": "shortest"}
-    config = {
-        "model_cfg": {"embed_dim": 16, "vision_cfg": VISIONS[vision], "text_cfg": TEXT},
-        "preprocess_cfg": preprocess,
-    }
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    torch.manual_seed(seed)
-    model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-    save_file(model.state_dict(), str(folder / "open_clip_model.safetensors"))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    home = tmp_path_factory.mktemp("models")
-    return {vision: write_model(home / vision, vision) for vision in VISIONS}
 
 
 def load(folder: Path) -> Encoder:
@@ -61,14 +24,11 @@ def pixels_for(encoder: Encoder, count: int) -> np.ndarray:
     return np.stack([encoder.preprocess(image) for image in images])
 
 
-@pytest.mark.parametrize("vision", VISIONS)
-def test_one_pass_gives_the_models_own_embedding_and_the_trunk_before_it(
-    folders: dict[str, Path], vision: str
-) -> None:
-    encoder = load(folders[vision])
+def test_one_pass_gives_the_models_own_embedding_and_the_trunk_before_it(folder: Path) -> None:
+    encoder = load(folder)
     pixels = pixels_for(encoder, 3)
     features = encoder.encode_images(pixels)
-    model = open_clip.create_model(f"local-dir:{folders[vision]}").eval()
+    model = open_clip.create_model(f"local-dir:{folder}").eval()
     with torch.no_grad():
         # What the model's own transform does behind its resizing: mean and deviation are 0.5.
         values = torch.from_numpy(pixels) / 127.5 - 1.0
@@ -78,15 +38,14 @@ def test_one_pass_gives_the_models_own_embedding_and_the_trunk_before_it(
     assert features.trunk.shape == (3, encoder.trunk_dim)
     assert encoder.trunk_dim != encoder.embedding_dim
     # The trunk features carry the embedding: for the towers with a linear projection exactly.
-    if vision == "vit":
+    if folder.name == "vit":
         projected = features.trunk @ model.visual.proj.detach().numpy()
         projected /= np.linalg.norm(projected, axis=1, keepdims=True)
         np.testing.assert_allclose(projected, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("vision", VISIONS)
-def test_batch_size_changes_nothing(folders: dict[str, Path], vision: str) -> None:
-    encoder = load(folders[vision])
+def test_batch_size_changes_nothing(folder: Path) -> None:
+    encoder = load(folder)
     pixels = pixels_for(encoder, 5)
     whole = encoder.encode_images(pixels)
     single = [encoder.encode_images(pixels[i : i + 1]) for i in range(5)]
@@ -134,7 +93,9 @@ def test_empty_input_is_fine_and_wrong_shapes_are_named(folders: dict[str, Path]
         encoder.encode_prompts(["cat", []])
 
 
-def test_identity_says_what_matters_and_only_that(tmp_path: Path, folders: dict[str, Path]) -> None:
+def test_identity_says_what_matters_and_only_that(
+    tmp_path: Path, folders: dict[str, Path], write_model: Callable[..., Path]
+) -> None:
     same = write_model(tmp_path / "elsewhere", "vit")
     other_weights = write_model(tmp_path / "weights", "vit", seed=1)
     other_mean = write_model(tmp_path / "mean", "vit", mean=0.4)
@@ -170,7 +131,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_config_without_weights_is_refused(tmp_path: Path) -> None:
+def test_a_config_without_weights_is_refused(
+    tmp_path: Path, write_model: Callable[..., Path]
+) -> None:
     """open_clip alone would give a randomly initialised model and a warning."""
     folder = write_model(tmp_path / "bare", "vit")
     (folder / "open_clip_model.safetensors").unlink()
@@ -178,7 +141,9 @@ def test_a_config_without_weights_is_refused(tmp_path: Path) -> None:
         load(folder)
 
 
-def test_weights_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+def test_weights_that_cannot_be_read_are_refused(
+    tmp_path: Path, write_model: Callable[..., Path]
+) -> None:
     folder = write_model(tmp_path / "broken", "vit")
     (folder / "open_clip_model.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}")
     with pytest.raises(InputError, match="cannot be loaded"):
