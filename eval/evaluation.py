@@ -265,20 +265,19 @@ def _notes(outcomes: Outcomes, untested: int, honesty: Honesty) -> list[str]:
         notes.append(
             f"Only the {outcomes.rank_depth} best classes of a row are known, so there is no top-5."
         )
-    for check, images in (
-        (honesty.training, "trained on"),
-        (honesty.selection, "selected by"),
-    ):
-        if check.checked == "not checked":
-            notes.append(
-                f"Whether test images were {images} was not checked: the file does not say which "
-                "images were, or not what its own contain."
-            )
-        elif check.unknown:
-            notes.append(
-                f"{check.unknown:,} rows without a content hash were not looked for among the "
-                f"images that were {images}."
-            )
+    checks = {"trained on": honesty.training, "selected by": honesty.selection}
+    unchecked = [deed for deed, check in checks.items() if check.checked == "not checked"]
+    if unchecked:
+        notes.append(
+            f"Not checked, for want of content hashes: whether test images were "
+            f"{' or '.join(unchecked)}."
+        )
+    unknown = max(check.unknown for check in checks.values())
+    if unknown:
+        notes.append(
+            f"{unknown:,} rows have no content hash, so overlap with training or selection could "
+            "not be seen in them."
+        )
     if not len(outcomes):
         notes.append("No row has both a label and a prediction: nothing could be evaluated.")
     return notes

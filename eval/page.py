@@ -22,6 +22,7 @@ from eval.examples import ExampleSet
 from eval.groups import GROUP_NAMES
 from eval.outcomes import Outcomes
 from eval.schema import (
+    ClassChange,
     ComparisonMetrics,
     Difference,
     Figure,
@@ -35,6 +36,9 @@ from eval.svg import inline_svg
 if TYPE_CHECKING:
     from eval.report import Report
 
+CHANGES_SHOWN = 1000
+# Beyond so many classes on a page, dots of further runs go without names: 70 bytes each.
+_NAMED_CLASSES = 15_000
 _NONE, _MINUS = "\u2013", "\u2212"
 FIGURE_NAMES = ("top1", "top5", "macro", *GROUP_NAMES, "harmonic", "worst")
 _GAIN_NAMES = ("top1", "macro", *GROUP_NAMES)
@@ -107,6 +111,7 @@ class ComparisonView:
 
     key: str
     metrics: ComparisonMetrics
+    rows: tuple[ClassChange, ...]
     plot: Markup | None
 
 
@@ -156,7 +161,12 @@ def render_page(report: Report) -> str:
     return environment.get_template("report.html").render(
         report=report,
         runs=[
-            _run_view(number, evaluation, examples)
+            _run_view(
+                number,
+                evaluation,
+                examples,
+                named=number * len(evaluation.outcomes.classes) <= _NAMED_CLASSES,
+            )
             for number, (evaluation, examples) in enumerate(
                 zip(report.evaluations, report.examples, strict=True), start=1
             )
@@ -199,12 +209,15 @@ def percent(share: float | None, digits: int = 1) -> str:
 def points(difference: float | None) -> str:
     """A signed difference in percentage points.
 
-    >>> points(0.031), points(-0.2), points(None)
-    ('+3.1', '−20.0', '–')
+    >>> points(0.031), points(-0.2), points(-0.0002), points(0.0), points(None)
+    ('+3.1', '−20.0', '−0.02', '0.0', '–')
     """
     if difference is None:
         return _NONE
-    return f"{100 * difference:+.1f}".replace("-", _MINUS)
+    if difference == 0:
+        return "0.0"
+    digits = 1 if abs(difference) >= 0.0005 else 2
+    return f"{100 * difference:+.{digits}f}".replace("-", _MINUS)
 
 
 def interval(figure: Figure | FillMetrics) -> str:
@@ -252,6 +265,8 @@ def chance(p: float) -> str:
 
 def _comparison_view(number: int, comparison: ComparisonMetrics, first: Outcomes) -> ComparisonView:
     key, plot = f"change{number}", None
+    rows = _most_changed(comparison.classes)
+    named = {id(one) for one in rows}
     if first.train_counts is not None and comparison.classes:
         counts = dict(zip(first.classes, first.train_counts.tolist(), strict=True))
         known = [change for change in comparison.classes if change.name in counts]
@@ -259,8 +274,9 @@ def _comparison_view(number: int, comparison: ComparisonMetrics, first: Outcomes
         differences = np.array([change.after - change.before for change in known])
         figure = plots.plot_changes([counts[one.name] for one in known], differences, groups)
         titles = [
-            f"{one.name}: {points(one.after - one.before)} points, {plural(one.lost, 'row')} lost, "
-            f"{one.gained:,} gained"
+            f"{one.name}: {points(one.after - one.before)} of {one.rows:,}"
+            if id(one) in named
+            else ""
             for one in known
         ]
         names = {
@@ -275,10 +291,20 @@ def _comparison_view(number: int, comparison: ComparisonMetrics, first: Outcomes
             f"{key}-dots",
             names,
         )
-    return ComparisonView(key=key, metrics=comparison, plot=plot)
+    return ComparisonView(key=key, metrics=comparison, rows=rows, plot=plot)
 
 
-def _run_view(number: int, evaluation: Evaluation, examples: Sequence[ExampleSet]) -> RunView:
+def _most_changed(classes: Sequence[ClassChange]) -> tuple[ClassChange, ...]:
+    """All classes where the page can bear them; else those that fell and those that rose most."""
+    if len(classes) <= CHANGES_SHOWN:
+        return tuple(classes)
+    half = CHANGES_SHOWN // 2
+    return (*classes[:half], *classes[-half:])
+
+
+def _run_view(
+    number: int, evaluation: Evaluation, examples: Sequence[ExampleSet], *, named: bool
+) -> RunView:
     metrics, outcomes = evaluation.metrics, evaluation.outcomes
     key = f"run{number}"
     rows = tuple(class_rows(evaluation))
@@ -294,7 +320,7 @@ def _run_view(number: int, evaluation: Evaluation, examples: Sequence[ExampleSet
         )
         dots = plots.dots_by_group(groups, evaluation.fused.recall)
         names = {
-            group: [_dot_title(rows[int(i)]) for i in members]
+            group: [_dot_title(rows[int(i)]) if named else "" for i in members]
             for group, members in dots.items()
             if members.size
         }
@@ -405,8 +431,7 @@ def _group_plot(metrics: RunMetrics, key: str) -> Markup | None:
 
 def _dot_title(row: ClassRow) -> str:
     recall = "" if row.recall is None else f"{100 * row.recall:.0f} % of "
-    tested = plural(row.test_rows, "test row")
-    return f"{row.name}: {recall}{tested}, {count(row.train_rows or 0)} training"
+    return f"{row.name}: {recall}{count(row.test_rows)}, {count(row.train_rows or 0)} training"
 
 
 def _svg(

@@ -238,9 +238,13 @@ def _dots(axes: Axes, counts: Ints, values: Floats, groups: Ints | None) -> None
                 color=GROUP_COLOURS.get(name, UNGROUPED),
                 alpha=0.65,
                 linewidths=0,
-                label=None if groups is None else f"{name} ({len(rows)} classes)",
+                label=None if groups is None else _counted(name, len(rows)),
             )
             dots.set_gid(gid)
+
+
+def _counted(name: str, classes: int) -> str:
+    return f"{name} ({classes:,} {'class' if classes == 1 else 'classes'})"
 
 
 def _count_axis(axes: Axes, counts: Ints) -> None:

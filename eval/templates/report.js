@@ -14,6 +14,15 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     const number = parseFloat(text.replace(/,/g, "").replace("\u2212", "-").replace("<", ""));
     return Number.isNaN(number) ? null : number;
   };
+  heads.forEach((head, column) => {
+    if (!head.hasAttribute("data-bar")) return;
+    for (const row of rows) {
+      const share = value(row, column, true);
+      if (share === null) continue;
+      row.cells[column].classList.add("r");
+      row.cells[column].style.setProperty("--v", share);
+    }
+  });
   const sort = (column) => {
     const head = heads[column];
     const numeric = head.hasAttribute("data-number");

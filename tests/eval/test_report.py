@@ -125,7 +125,7 @@ def test_every_tested_class_is_a_dot_that_names_itself(make_predictions, tmp_pat
     made = make_predictions(rows=100, classes=30, tested=21)
     files, _ = written(build_report([made], examples=0), tmp_path)
     text = files.page.read_text(encoding="utf-8")
-    dots = re.findall(r"<title>(class \d+): ([\d.]+) % of (\d+) test rows?, (\d+) training", text)
+    dots = re.findall(r"<title>(class \d+): ([\d.]+) % of (\d+), (\d+) training", text)
     tested = sorted(set(made.labels))
     assert sorted(name for name, *_ in dots) == tested
     for name, recall, rows, count in dots:
