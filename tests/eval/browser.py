@@ -10,10 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
-    None,
-)
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 _OPTIONS = (
     "--headless",
     "--no-sandbox",

@@ -6,7 +6,7 @@ import pytest
 from eval.predictions import Predictions
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_predictions():
     """Random predictions with everything that a run can have, or without what is said."""
 

@@ -132,3 +132,97 @@ def binomial_lower(successes, trials, confidence):
         )
         low, high = (rate, high) if at_least < 1 - confidence else (low, rate)
     return low
+
+
+def harmonic(recalls, floor=0.001):
+    """Harmonic mean of the known recalls, each at least the floor."""
+    known = [max(recall, floor) for recall in recalls if recall is not None]
+    return len(known) / sum(1 / recall for recall in known) if known else None
+
+
+def macro_over_predicted(labels, predictions, classes):
+    """Mean recall over the classes that are a label or a prediction; 0 for one without rows."""
+    seen = sorted(set(labels) | set(predictions))
+    recalls = recall_by_class(labels, predictions, classes)
+    return sum(recalls[c] or 0.0 for c in seen) / len(seen)
+
+
+def sign_test(lost, gained):
+    """Probability that a fair coin is at least as far from even, on either side."""
+    tosses = lost + gained
+    if tosses == 0:
+        return 1.0
+    far = abs(lost - gained)
+    return sum(
+        math.comb(tosses, heads) / 2**tosses
+        for heads in range(tosses + 1)
+        if abs(tosses - 2 * heads) >= far
+    )
+
+
+def false_discoveries(values, rate):
+    """Benjamini-Hochberg by trying every number of discoveries, the largest first."""
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    for k in range(len(values), 0, -1):
+        if values[order[k - 1]] <= rate * k / len(values):
+            return {i for i in range(len(values)) if values[i] <= values[order[k - 1]]}
+    return set()
+
+
+def changes(labels, before, after, classes):
+    """(rows, lost, gained) of each class, for two runs that are right where they say so."""
+    found = []
+    for c in range(classes):
+        rows = [i for i, label in enumerate(labels) if label == c]
+        lost = sum(before[i] and not after[i] for i in rows)
+        gained = sum(after[i] and not before[i] for i in rows)
+        found.append((len(rows), lost, gained))
+    return found
+
+
+def paired_bootstrap(labels, before, after, members, resamples, seed):
+    """Differences of the mean recall over classes, of rows drawn one by one, the same for both."""
+    draw = random.Random(seed)
+    found = []
+    for _ in range(resamples):
+        rows = [draw.randrange(len(labels)) for _ in labels]
+        differences = []
+        for c in members:
+            mine = [r for r in rows if labels[r] == c]
+            if mine:
+                differences.append(sum(after[r] - before[r] for r in mine) / len(mine))
+        if differences:
+            found.append(sum(differences) / len(differences))
+    return found
+
+
+def harmonic_bootstrap(labels, hits, classes, resamples, seed):
+    draw = random.Random(seed)
+    found = []
+    for _ in range(resamples):
+        rows = [draw.randrange(len(labels)) for _ in labels]
+        recalls = []
+        for c in range(classes):
+            mine = [hits[r] for r in rows if labels[r] == c]
+            recalls.append(sum(mine) / len(mine) if mine else None)
+        found.append(harmonic(recalls))
+    return found
+
+
+def values_of_fills(truth, best, filled, known):
+    """{value: (known, written, cells, filled, correct, abstained)} of one attribute's cells."""
+    found = {}
+    cells = list(zip(truth, best, filled, known, strict=True))
+    for value in {v for t, b, _, _ in cells for v in (t, b) if v is not None}:
+        judged = [(t, b, f) for t, b, f, k in cells if not k and t is not None]
+        counts = (
+            sum(k and b == value for _, b, _, k in cells),
+            sum(f and not k and b == value for _, b, f, k in cells),
+            sum(t == value for t, _, _ in judged),
+            sum(f and b == value for _, b, f in judged),
+            sum(f and b == value == t for t, b, f in judged),
+            sum(not f and t == value for t, _, f in judged),
+        )
+        if counts[0] or counts[1] or counts[2]:
+            found[value] = counts
+    return found
