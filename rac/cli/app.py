@@ -16,6 +16,7 @@ from rac.cli import (
     predict,
     quickstart,
     report,
+    schema,
     train,
     zero_shot,
 )
@@ -33,7 +34,8 @@ app = typer.Typer(
 )
 
 app.command()(quickstart.quickstart)
-app.command()(fill.fill)
+app.add_typer(fill.app, name="fill")
+app.add_typer(schema.app, name="schema")
 app.add_typer(train.app, name="train")
 app.command()(predict.predict)
 app.command()(report.report)

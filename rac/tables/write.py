@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -17,7 +17,12 @@ from retrieval_index.files import replace_file
 
 
 def write_like(
-    table: Table, out_folder: str | Path, stem: str, batches: Iterable[pa.RecordBatch]
+    table: Table,
+    out_folder: str | Path,
+    stem: str,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    without: Sequence[str] = (),
 ) -> Path:
     """Write batches in a table's own format, whole or not at all.
 
@@ -31,6 +36,7 @@ def write_like(
         stem: name of the file without its suffix, or of the folder.
         batches: the table's columns in any order, and more, which come after them. All batches
             have the same columns.
+        without: columns of the table that the batches lack and the copy shall lack too.
 
     Returns:
         The path written.
@@ -44,7 +50,7 @@ def write_like(
         raise InputError(f"{path}: this would replace the table that is being read")
     stream = iter(batches)
     first = next(stream, None)
-    schema = _output_schema(table, first.schema if first is not None else table.schema)
+    schema = _output_schema(table, first.schema if first is not None else table.schema, without)
     fitted = _fit(chain([] if first is None else [first], stream), schema, table)
     if isinstance(table, SavedDatasetTable):
         write_saved_dataset(table, path, schema, fitted)
@@ -54,12 +60,13 @@ def write_like(
     return path
 
 
-def _output_schema(table: Table, given: pa.Schema) -> pa.Schema:
-    lost = [name for name in table.columns if name not in given.names]
+def _output_schema(table: Table, given: pa.Schema, without: Sequence[str]) -> pa.Schema:
+    lost = [name for name in table.columns if name not in (*given.names, *without)]
     if lost:
         raise ValueError(f"the batches lack columns of {table.source}: {lost}")
     added = [field for field in without_row_number(given) if field.name not in table.columns]
-    return pa.schema([*table.schema, *added], metadata=table.schema.metadata)
+    kept = [field for field in table.schema if field.name not in without]
+    return pa.schema([*kept, *added], metadata=table.schema.metadata)
 
 
 def _fit(

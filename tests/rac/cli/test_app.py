@@ -41,7 +41,7 @@ def test_the_fixed_commands_are_there() -> None:
         ("index", "search"),
         ("predict",),
         ("report",),
-        ("fill",),
+        ("fill", "run"),
         ("zero-shot",),
         ("encoders",),
         ("doctor",),

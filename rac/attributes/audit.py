@@ -1,0 +1,136 @@
+"""Auditing: which known values do image, neighbours and the row's other cells contradict?"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from rac.attributes.features import sample_features
+from rac.attributes.fill import Prepared
+from rac.attributes.filler import score_prompts
+from rac.attributes.learn import JUDGED_ROWS, Known, find_known, judge
+from rac.attributes.zero_shot import PromptBank
+from rac.encoders.base import unit_norm
+from rac.progress import progress_bar
+from retrieval_index.files import replace_file
+
+_NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One known cell, and what speaks against it.
+
+    Attributes:
+        row: number of the table's row, from 0.
+        id: of the item.
+        attribute: its name.
+        value: what the cell says.
+        wrong: probability in [0, 1] that it is not so, from a model that did not see the cell.
+        suggestion: the likeliest other value.
+        probability: of the suggestion.
+        neighbours: ids of the most similar known rows, with their values.
+    """
+
+    row: int
+    id: str
+    attribute: str
+    value: str
+    wrong: float
+    suggestion: str
+    probability: float
+    neighbours: str
+
+
+def audit_cells(job: Prepared) -> list[Doubt]:
+    """Rank the known cells of all attributes, the most doubtful first; nothing is changed.
+
+    Every cell is judged by a memory, counts and weights without it and its near-duplicates.
+    """
+    store, cells, seed = job.store, job.cells, job.options.seed
+    bank = PromptBank.encode(cells, job.schema.attributes, job.encoder)
+    sample = sample_features(store.embedding, store.trunk, store.ok, seed)
+    doubts: list[Doubt] = []
+    with progress_bar("auditing", len(job.schema.attributes), shown=job.options.progress) as step:
+        for name in job.schema.attributes:
+            for known in _rounds(job, name):
+                features = sample.projection.apply(store.trunk[known.rows])
+                scores = score_prompts(
+                    bank, name, store.embedding[known.rows], sample.centre, cells, known.rows
+                )
+                doubts.extend(_judged(job, name, known, features, scores))
+            step(1)
+    return sorted(doubts, key=lambda doubt: (-doubt.wrong, doubt.row, doubt.attribute))
+
+
+def _rounds(job: Prepared, name: str) -> Iterator[Known]:
+    """Have every known cell judged once, so many at a time, by the same memory."""
+    known = find_known(job.cells, name, job.store.ok, job.options.seed)
+    codes = job.cells.codes[name]
+    wanted = np.flatnonzero((codes >= 0) & job.store.ok)
+    remembered = known.rows[known.memory]
+    if len(np.unique(codes[remembered])) < 2:
+        return
+    for part in np.array_split(wanted, max(1, -(-len(wanted) // JUDGED_ROWS))):
+        rows = np.union1d(remembered, part)
+        place = np.searchsorted(known.rows, remembered)
+        slots = codes[rows].astype(np.int64)
+        slots[np.searchsorted(rows, remembered)] = known.slots[place]
+        yield replace(
+            known,
+            rows=rows,
+            slots=slots,
+            memory=np.isin(rows, remembered),
+            judged=np.isin(rows, part),
+            stand_in=np.zeros(len(rows), np.bool_),
+        )
+
+
+def _judged(
+    job: Prepared, name: str, known: Known, features: np.ndarray, zero_shot: np.ndarray
+) -> Iterator[Doubt]:
+    judged = judge(job.cells, name, known, features, zero_shot, seed=job.options.seed)
+    names = job.cells.vocabularies[name].names
+    words = [*names, "(not applicable)"]
+    rows = known.rows[judged.places]
+    recorded = job.cells.codes[name][rows]
+    chance = judged.shares[np.arange(len(rows)), recorded]
+    others = judged.shares.copy()
+    others[np.arange(len(rows)), recorded] = -1.0
+    best = others.argmax(axis=1)
+    ids = job.store.ids
+    unit = unit_norm(features)
+    remembered = np.flatnonzero(known.memory)
+    for place in range(len(rows)):
+        near = unit[remembered] @ unit[judged.places[place]]
+        near[remembered == judged.places[place]] = -2.0
+        closest = remembered[np.argsort(-near, kind="stable")[:_NEIGHBOURS]]
+        yield Doubt(
+            row=int(rows[place]),
+            id=str(ids[int(rows[place])].as_py()),
+            attribute=name,
+            value=names[recorded[place]],
+            wrong=float(1 - chance[place]),
+            suggestion=words[best[place]],
+            probability=float(others[place, best[place]]),
+            neighbours="; ".join(
+                f"{ids[int(known.rows[one])].as_py()}: {words[known.slots[one]]}"
+                for one in closest.tolist()
+            ),
+        )
+
+
+def write_doubts(doubts: list[Doubt], path: Path) -> None:
+    """Write ranked cells as CSV, whole or not at all."""
+    with replace_file(path) as draft, open(draft, "w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["rank", *(field.name for field in fields(Doubt))])
+        for rank, doubt in enumerate(doubts, start=1):
+            row = [getattr(doubt, field.name) for field in fields(Doubt)]
+            writer.writerow(
+                [rank, *(f"{cell:.6f}" if isinstance(cell, float) else cell for cell in row)]
+            )

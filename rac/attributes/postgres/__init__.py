@@ -1,0 +1,1 @@
+"""Tables in PostgreSQL: read by key in batches, written back where a cell is still missing."""

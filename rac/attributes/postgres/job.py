@@ -1,0 +1,189 @@
+"""A table in PostgreSQL, filled: snapshot, the usual job, and the cells written back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from rac.attributes.fill import FillOptions, fill_table
+from rac.attributes.postgres.address import Address, read_shape
+from rac.attributes.postgres.snapshot import needed_columns, write_snapshot
+from rac.attributes.postgres.write_back import (
+    AppliedLog,
+    apply_batch,
+    cell_batches,
+    revert_batch,
+)
+from rac.attributes.run_folder import RunFolder, read_json, write_json
+from rac.attributes.schema import Schema
+from rac.attributes.summary import FillSummary
+from rac.attributes.undo import schema_of
+from rac.embedding import EmbeddingCache
+from rac.encoders.base import Encoder
+from rac.errors import InputError, JobFailed
+from rac.images import ImageLimits
+from rac.tables import Table, open_table
+from rac.tables.columns import DEFAULT_NAMES
+
+_NOTE = "postgres.json"
+_SNAPSHOT = "snapshot.parquet"
+_LOG = "applied.jsonl"
+
+
+def fill_postgres(
+    address: Address,
+    schema: Schema,
+    encoder: Encoder,
+    out: Path,
+    options: FillOptions,
+    *,
+    image: str | None = None,
+    key: str | None = None,
+    base: Path | None = None,
+    cache: EmbeddingCache | None = None,
+    image_limits: ImageLimits | None = None,
+) -> FillSummary:
+    """Fill a table of a database; a job that was killed goes on where it was.
+
+    Args:
+        address: of the table.
+        schema: which attributes.
+        encoder: of images and prompts.
+        out: the run's folder.
+        options: how; with ``dry_run`` nothing is written back.
+        image: column of the images; found by its name if None.
+        key: column that names a row; the primary key if None.
+        base: folder that relative image paths start from.
+        cache: of embeddings.
+        image_limits: bounds on images.
+
+    Raises:
+        InputError: address, table and schema do not fit, or the folder holds another job.
+        JobFailed: the server does not let us in, or refuses a statement.
+    """
+    by = [schema.hash, encoder.identity, options.seed, options.confidence, options.limit]
+    table = snapshot_table(address, schema, out, by, image=image, key=key, base=base)
+    summary = fill_table(
+        table,
+        schema,
+        encoder,
+        out,
+        replace(options, dry_run=True),
+        cache=cache,
+        image_limits=image_limits,
+        origin={"postgres": str(address), "key": table.roles.id, "base": str(base or "")},
+    )
+    if options.dry_run:
+        return summary
+    with RunFolder.locked(out) as folder:
+        write_json(out / _NOTE, {**read_json(out / _NOTE), "applied": by})
+        written = _write_back(address, key, schema, folder)
+        folder.note("done", cells_written=written)
+    return replace(summary, dry_run=False)
+
+
+def snapshot_table(
+    address: Address,
+    schema: Schema,
+    out: Path,
+    by: Sequence[Any],
+    *,
+    image: str | None,
+    key: str | None,
+    base: Path | None,
+) -> Table:
+    """Give the job's columns of a table as a file in the run's folder, read now or before.
+
+    Args:
+        address: of the table.
+        schema: which attributes.
+        out: the run's folder.
+        by: what the decisions follow from, besides the table; the fills of another job must be
+            taken back before this folder can be used for it.
+        image: column of the images.
+        key: column that names a row.
+        base: folder that relative image paths start from.
+
+    Raises:
+        InputError: the table does not fit, or the folder holds another job.
+    """
+    path = out / _SNAPSHOT
+    with closing(address.connect()) as connection:
+        shape = read_shape(connection, address, key)
+        folded = {name.casefold(): name for name in shape.types}
+        found = image or next(
+            (folded[one] for one in DEFAULT_NAMES["image"] if one in folded), None
+        )
+        if found is None:
+            raise InputError(
+                f"{address}: which column is the image? Say it with --image; the columns are: "
+                f"{', '.join(map(repr, shape.types))}"
+            )
+        wanted = [one.column for one in schema.attributes.values()] + list(schema.given_columns)
+        columns = needed_columns(shape, found, wanted, address)
+        with RunFolder.locked(out):
+            note = read_json(out / _NOTE)
+            if note and note.get("address") != str(address):
+                raise InputError(f"{out}: this folder holds a job on {note.get('address')}")
+            there = path.exists() and pq.read_schema(path).names == columns
+            if note.get("applied") not in (None, list(by)) or (
+                not there and note.get("applied") is not None
+            ):
+                raise InputError(
+                    f"{out}: fills from this folder are in the database; take them back first "
+                    f"(rac fill undo {out}), or give another folder"
+                )
+            if not there:
+                write_json(out / _NOTE, {"address": str(address)})
+                write_snapshot(connection, shape, columns, path)
+    table = open_table(path, image=found, id=shape.key)
+    table.source = str(address)
+    table.base = base
+    return table
+
+
+def _write_back(address: Address, key: str | None, schema: Schema, folder: RunFolder) -> int:
+    import psycopg
+
+    log = AppliedLog(folder.path / _LOG)
+    written = 0
+    with closing(log), closing(address.connect()) as connection:
+        shape = read_shape(connection, address, key)
+        connection.commit()
+        for batch in cell_batches(folder.ledger, schema):
+            try:
+                written += apply_batch(connection, shape, batch, log)
+            except psycopg.Error as error:
+                raise JobFailed(f"{address}, column {batch.column!r}: {error}") from error
+            folder.note("writing back", batch=batch.name)
+    return written
+
+
+def undo_postgres(folder: RunFolder, run: Mapping[str, Any]) -> int:
+    """Take a run's fills out of the database, where they still are; give how many were.
+
+    Raises:
+        JobFailed: the server refuses.
+    """
+    import psycopg
+
+    address = Address.parse(str(run["options"]["postgres"]))
+    log = AppliedLog(folder.path / _LOG)
+    undone = 0
+    with closing(log), closing(address.connect()) as connection:
+        shape = read_shape(connection, address, str(run["options"]["key"]))
+        connection.commit()
+        for batch in cell_batches(folder.ledger, schema_of(dict(run))):
+            try:
+                undone += revert_batch(connection, shape, batch, log)
+            except psycopg.Error as error:
+                raise JobFailed(f"{address}, column {batch.column!r}: {error}") from error
+    (folder.path / _LOG).unlink(missing_ok=True)
+    (folder.path / _SNAPSHOT).unlink(missing_ok=True)
+    (folder.path / _NOTE).unlink(missing_ok=True)
+    return undone

@@ -1,0 +1,98 @@
+"""The columns that a job needs, read once by key in batches and kept as a file in the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rac.attributes.postgres.address import Address, TableShape
+from rac.errors import InputError
+from retrieval_index.files import replace_file
+
+if TYPE_CHECKING:
+    import psycopg
+
+_BATCH_ROWS = 10_000
+
+
+def needed_columns(
+    shape: TableShape, image: str, wanted: Sequence[str], address: Address
+) -> list[str]:
+    """Give the columns to read: key, image, and those of the attributes.
+
+    Raises:
+        InputError: the table lacks one; the message says what would add it.
+    """
+    for column in (image, *wanted):
+        if column not in shape.types:
+            raise InputError(
+                f"{address}: there is no column {column!r}; the columns are: "
+                f"{', '.join(map(repr, shape.types))}. A job adds none; the owner may: "
+                f'ALTER TABLE "{shape.table}" ADD COLUMN "{column}" text'
+            )
+    return list(dict.fromkeys([shape.key, image, *wanted]))
+
+
+def write_snapshot(
+    connection: psycopg.Connection[Any], shape: TableShape, columns: Sequence[str], path: Path
+) -> None:
+    """Read columns of all rows, as they are at one moment, into a Parquet file.
+
+    Every column is text, as the server writes it, save bytes.
+
+    Args:
+        connection: to the server.
+        shape: of the table.
+        columns: to read, the key first.
+        path: the file, written whole or not at all.
+    """
+    schema = pa.schema(
+        [
+            pa.field(name, pa.binary() if shape.types[name] == "bytea" else pa.string())
+            for name in columns
+        ]
+    )
+    connection.rollback()
+    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with replace_file(path) as draft, pq.ParquetWriter(draft, schema) as writer:
+        for rows in _batches(connection, shape, columns):
+            cells = [list(column) for column in zip(*rows, strict=True)]
+            writer.write_batch(
+                pa.RecordBatch.from_arrays(
+                    [pa.array(one, field.type) for one, field in zip(cells, schema, strict=True)],
+                    schema=schema,
+                )
+            )
+    connection.rollback()
+
+
+def _batches(
+    connection: psycopg.Connection[Any], shape: TableShape, columns: Sequence[str]
+) -> Iterator[list[tuple[Any, ...]]]:
+    from psycopg import sql
+
+    key = sql.Identifier(shape.key)
+    cells = [
+        sql.Identifier(name)
+        if shape.types[name] == "bytea"
+        else sql.SQL("{}::text").format(sql.Identifier(name))
+        for name in columns
+    ]
+    kind = sql.SQL(shape.types[shape.key])
+    query = sql.SQL("SELECT {} FROM {} {} ORDER BY {} LIMIT {}")
+    table = sql.Identifier(shape.schema, shape.table)
+    after = sql.SQL("WHERE {} > %s::{}").format(key, kind)
+    last: str | None = None
+    while True:
+        where = sql.SQL("") if last is None else after
+        asked = query.format(sql.SQL(", ").join(cells), table, where, key, _BATCH_ROWS)
+        rows = connection.execute(asked, () if last is None else (last,)).fetchall()
+        if rows:
+            yield rows
+            last = rows[-1][0]
+        if len(rows) < _BATCH_ROWS:
+            return

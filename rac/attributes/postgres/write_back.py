@@ -1,0 +1,186 @@
+"""Writing fills into the database, and taking them out again.
+
+Cells are set in small transactions, each only where the cell is still what it was when the run
+read it. ``applied.jsonl`` says before each transaction that it comes, and after it which rows it
+changed; a job killed in between asks the database, so nothing is written twice and nothing that
+was written is forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rac.attributes.ledger import Decision, Ledger
+from rac.attributes.postgres.address import TableShape
+from rac.attributes.schema import Schema
+
+if TYPE_CHECKING:
+    import psycopg
+
+_BATCH_CELLS = 1000
+
+
+@dataclass(frozen=True)
+class CellBatch:
+    """Cells of one column that are set in one transaction.
+
+    Attributes:
+        name: tells the batch apart in the log.
+        column: of the table.
+        keys: which rows.
+        before: what each cell said; None for NULL.
+        values: what it is to say.
+    """
+
+    name: str
+    column: str
+    keys: list[str]
+    before: list[str | None]
+    values: list[str]
+
+
+class AppliedLog:
+    """What was written into the database; a line is there whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.begun: set[str] = set()
+        self.done: dict[str, list[str]] = {}
+        whole = 0
+        if path.exists():
+            data = path.read_bytes()
+            whole = data.rfind(b"\n") + 1
+            for line in data[:whole].splitlines():
+                entry = json.loads(line)
+                self.begun.add(entry["batch"])
+                if "keys" in entry:
+                    self.done[entry["batch"]] = entry["keys"]
+        self._file = open(path, "ab")  # noqa: SIM115 - closed by close()
+        # A line that was cut off by a kill is not one.
+        self._file.truncate(whole)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def begin(self, name: str) -> None:
+        """Note that a batch is about to be written."""
+        self.begun.add(name)
+        self._write({"batch": name})
+
+    def finish(self, name: str, keys: list[str]) -> None:
+        """Note which rows a batch changed."""
+        self.done[name] = keys
+        self._write({"batch": name, "keys": keys})
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        self._file.write(json.dumps(entry).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def cell_batches(ledger: Ledger, schema: Schema) -> Iterator[CellBatch]:
+    """Give what a run wants written, in the ledger's order."""
+    for part in ledger.parts():
+        columns = ["id", "attribute", "decision", "before", "value"]
+        lines = ledger.read(part, columns).to_pylist()
+        for name, attribute in schema.attributes.items():
+            wanted = {Decision.FILLED.value}
+            if attribute.not_applicable is not None:
+                wanted.add(Decision.NOT_APPLICABLE.value)
+            mine = [
+                line for line in lines if line["attribute"] == name and line["decision"] in wanted
+            ]
+            for start in range(0, len(mine), _BATCH_CELLS):
+                chosen = mine[start : start + _BATCH_CELLS]
+                yield CellBatch(
+                    f"{part}/{name}/{start}",
+                    attribute.column,
+                    [line["id"] for line in chosen],
+                    [line["before"] for line in chosen],
+                    [line["value"] for line in chosen],
+                )
+
+
+def apply_batch(
+    connection: psycopg.Connection[Any], shape: TableShape, batch: CellBatch, log: AppliedLog
+) -> int:
+    """Write a batch where its cells are still as they were; give how many were set."""
+    if batch.name in log.done:
+        return 0
+    again = batch.name in log.begun
+    if not again:
+        log.begin(batch.name)
+    keys = _update(connection, shape, batch.column, batch.keys, batch.before, batch.values)
+    if again:
+        # The transaction may have gone through before the kill: then the cells are ours.
+        keys = _holding(connection, shape, batch)
+    connection.commit()
+    log.finish(batch.name, keys)
+    return len(keys)
+
+
+def revert_batch(
+    connection: psycopg.Connection[Any], shape: TableShape, batch: CellBatch, log: AppliedLog
+) -> int:
+    """Set the cells back that a batch set, where they still hold its values."""
+    mine = set(log.done.get(batch.name, batch.keys if batch.name in log.begun else []))
+    places = [place for place, key in enumerate(batch.keys) if key in mine]
+    keys = _update(
+        connection,
+        shape,
+        batch.column,
+        [batch.keys[place] for place in places],
+        [batch.values[place] for place in places],
+        [batch.before[place] for place in places],
+    )
+    connection.commit()
+    return len(keys)
+
+
+def _update(
+    connection: psycopg.Connection[Any],
+    shape: TableShape,
+    column: str,
+    keys: list[str],
+    old: list[Any],
+    new: list[Any],
+) -> list[str]:
+    from psycopg import sql
+
+    if not keys:
+        return []
+    query = sql.SQL(
+        "UPDATE {table} AS t SET {column} = v.new::{kind} "
+        "FROM unnest(%s::text[], %s::text[], %s::text[]) AS v(key, old, new) "
+        "WHERE t.{key} = v.key::{key_kind} AND t.{column}::text IS NOT DISTINCT FROM v.old "
+        "RETURNING v.key"
+    ).format(
+        table=sql.Identifier(shape.schema, shape.table),
+        column=sql.Identifier(column),
+        key=sql.Identifier(shape.key),
+        kind=sql.SQL(shape.types[column]),
+        key_kind=sql.SQL(shape.types[shape.key]),
+    )
+    return [str(row[0]) for row in connection.execute(query, (keys, old, new)).fetchall()]
+
+
+def _holding(connection: psycopg.Connection[Any], shape: TableShape, batch: CellBatch) -> list[str]:
+    from psycopg import sql
+
+    query = sql.SQL(
+        "SELECT v.key FROM {table} AS t, unnest(%s::text[], %s::text[]) AS v(key, new) "
+        "WHERE t.{key} = v.key::{key_kind} AND t.{column}::text = v.new"
+    ).format(
+        table=sql.Identifier(shape.schema, shape.table),
+        column=sql.Identifier(batch.column),
+        key=sql.Identifier(shape.key),
+        key_kind=sql.SQL(shape.types[shape.key]),
+    )
+    found = connection.execute(query, (batch.keys, batch.values)).fetchall()
+    return [str(row[0]) for row in found]

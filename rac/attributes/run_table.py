@@ -1,0 +1,25 @@
+"""The table that a run was about, opened again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rac.attributes.run_folder import RunFolder
+from rac.tables import Table, open_table
+
+
+def table_of_run(folder: RunFolder) -> Table:
+    """Open a run's table as the run had it; of a database, the snapshot in the run's folder.
+
+    Raises:
+        InputError: there is no finished run, or its table is not where it was.
+    """
+    run = folder.run()
+    options = run["options"]
+    if "postgres" in options:
+        table = open_table(
+            folder.path / "snapshot.parquet", image=options["image"], id=options["key"]
+        )
+        table.base = Path(options["base"]) if options["base"] else None
+        return table
+    return open_table(run["table"], image=options["image"], id=options["id"])

@@ -1,0 +1,101 @@
+"""``rac fill audit``: known values that look wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rac.cli.common import (
+    EncoderOption,
+    IdOption,
+    ImageOption,
+    ImageRootOption,
+    JsonOption,
+    MaxBadOption,
+    OutOption,
+    PrivateHostsOption,
+    image_limits,
+    print_json,
+)
+
+
+def audit(
+    table: Annotated[str, typer.Argument(help="Table of items with images.")],
+    schema: Annotated[Path, typer.Option("--schema", help="Attribute schema, a YAML file.")],
+    out: OutOption,
+    encoder: EncoderOption = "mini",
+    image: ImageOption = None,
+    id: IdOption = None,
+    max_bad: MaxBadOption = None,
+    image_root: ImageRootOption = None,
+    allow_private_hosts: PrivateHostsOption = False,
+    top: Annotated[int, typer.Option(min=0, help="Cells to show.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of folds and samples.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    r"""Rank the known values that image, neighbours and the row's other cells contradict.
+
+    Nothing is changed. OUT then holds audit.csv: every known cell, the most doubtful first, with
+    the probability that it is wrong, the likeliest other value, and the nearest rows. The
+    embeddings in OUT serve a later `rac fill -o OUT` too.
+
+    \b
+    Example:
+      rac fill audit products.csv --schema schema.yaml -o runs/products
+    """
+    from dataclasses import asdict
+
+    from rac.attributes.audit import audit_cells, write_doubts
+    from rac.attributes.fill import FillOptions, prepare_fill
+    from rac.attributes.run_folder import RunFolder
+    from rac.attributes.schema import load_schema
+    from rac.embedding import EmbeddingCache
+    from rac.encoders import load_encoder
+    from rac.tables import open_table
+
+    attributes = load_schema(schema)
+    opened = open_table(table, image=image, id=id)
+    network = load_encoder(encoder)
+    with RunFolder.locked(out) as folder, EmbeddingCache(network) as cache:
+        job = prepare_fill(
+            opened,
+            attributes,
+            network,
+            folder,
+            FillOptions(max_bad=max_bad, seed=seed),
+            cache=cache,
+            image_limits=image_limits(image_root, allow_private_hosts),
+        )
+        doubts = audit_cells(job)
+        write_doubts(doubts, out / "audit.csv")
+        folder.note("audited")
+    if json:
+        print_json(
+            {
+                "cells": len(doubts),
+                "file": str(out / "audit.csv"),
+                "doubtful": [asdict(doubt) for doubt in doubts[:top]],
+            }
+        )
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = Table(title=f"{len(doubts):,} known cells, the most doubtful first")
+    for heading in ("id", "attribute", "says", "wrong", "rather", "nearest rows"):
+        shown.add_column(heading)
+    for doubt in doubts[:top]:
+        shown.add_row(
+            escape(doubt.id),
+            escape(doubt.attribute),
+            escape(doubt.value),
+            f"{doubt.wrong:.3f}",
+            escape(f"{doubt.suggestion} ({doubt.probability:.2f})"),
+            escape(doubt.neighbours),
+        )
+    console = Console()
+    console.print(shown)
+    console.print(f"all of them: {escape(str(out / 'audit.csv'))}", soft_wrap=True)

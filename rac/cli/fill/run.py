@@ -1,0 +1,253 @@
+"""``rac fill run``: missing attribute values, filled where they can be vouched for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rac.cli.common import (
+    EncoderOption,
+    IdOption,
+    ImageOption,
+    ImageRootOption,
+    JsonOption,
+    MaxBadOption,
+    OutOption,
+    PrivateHostsOption,
+    image_limits,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from rac.attributes.fill import FillOptions
+    from rac.attributes.schema import Schema
+    from rac.attributes.summary import FillSummary
+    from rac.embedding import EmbeddingCache
+    from rac.encoders import Encoder
+    from rac.images import ImageLimits
+    from rac.tables import Table
+
+
+def fill(
+    table: Annotated[
+        str,
+        typer.Argument(
+            help="Table of items with images; also postgresql://HOST/DATABASE?table=TABLE."
+        ),
+    ],
+    schema: Annotated[Path, typer.Option("--schema", help="Attribute schema, a YAML file.")],
+    out: OutOption,
+    encoder: EncoderOption = "mini",
+    image: ImageOption = None,
+    id: IdOption = None,
+    max_bad: MaxBadOption = None,
+    image_root: ImageRootOption = None,
+    allow_private_hosts: PrivateHostsOption = False,
+    target: Annotated[
+        float | None,
+        typer.Option(help="Target precision for every attribute, in place of the schema's."),
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(help="With which the target precision is promised.")
+    ] = 0.95,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Consider only so many rows, from the start.")
+    ] = None,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Only tell how much would be filled, and how well."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Decide everything, but write no filled copy.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Attributes learnt side by side; one a processor by default."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of folds and samples.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    r"""Fill missing attribute values from the images, and write down why.
+
+    A cell is filled where its value is right with the target precision, judged on cells whose
+    value is known; it may also turn out not to apply, or stay as it is because nobody can tell.
+    Known cells are never touched.
+
+    OUT then holds the filled copy in the table's own format, ledger.parquet (every cell that was
+    missing: what was decided, how sure, what it rests on), quarantine.csv (bad images with
+    reasons), run.json and summary.json. Run again with another schema or target, it opens no
+    image. A job that was killed goes on where it was; state.json says where that is.
+
+    A table in PostgreSQL is written back where a cell is still what it was. User and password come
+    from the environment (PGUSER, PGPASSWORD, ~/.pgpass), never from the address.
+
+    \b
+    The schema:
+      version: 1
+      attributes:
+        colour: {values: [red, {name: navy, synonyms: [dark blue]}]}
+        sleeve: {target_precision: 0.9, applies_when: {kind: [shirt, dress]}}
+
+    \b
+    Example:
+      rac fill products.csv --schema schema.yaml -o runs/products --plan
+      rac fill products.csv --schema schema.yaml -o runs/products
+      rac fill 'postgresql://db/shop?table=public.items' --schema schema.yaml -o runs/shop
+    """
+    from rac.attributes.fill import FillOptions, fill_table
+    from rac.attributes.postgres.address import SCHEMES, Address
+    from rac.attributes.postgres.job import fill_postgres
+    from rac.attributes.schema import load_schema
+    from rac.embedding import EmbeddingCache
+    from rac.encoders import load_encoder
+    from rac.errors import InputError
+    from rac.tables import open_table
+
+    attributes = load_schema(schema)
+    if target is not None:
+        if not 0 < target < 1:
+            raise InputError(f"--target must lie between 0 and 1, not {target:g}")
+        attributes = attributes.with_target(target)
+    options = FillOptions(
+        max_bad=max_bad,
+        confidence=confidence,
+        seed=seed,
+        limit=limit,
+        dry_run=dry_run,
+        workers=workers,
+    )
+    limits = image_limits(image_root, allow_private_hosts)
+    if table.startswith(SCHEMES):
+        address = Address.parse(table)
+        if plan:
+            raise InputError("--plan: of a database, use --dry-run, which writes nothing there")
+        network = load_encoder(encoder)
+        with EmbeddingCache(network) as cache:
+            summary = fill_postgres(
+                address,
+                attributes,
+                network,
+                out,
+                options,
+                image=image,
+                key=id,
+                base=image_root[0] if image_root else Path.cwd(),
+                cache=cache,
+                image_limits=limits,
+            )
+    else:
+        opened = open_table(table, image=image, id=id)
+        network = load_encoder(encoder)
+        with EmbeddingCache(network) as cache:
+            if plan:
+                _plan(opened, attributes, network, out, options, cache, limits, json=json)
+                return
+            summary = fill_table(
+                opened, attributes, network, out, options, cache=cache, image_limits=limits
+            )
+    if json:
+        print_json(summary.as_json())
+    else:
+        _print(summary)
+
+
+def _plan(
+    table: Table,
+    schema: Schema,
+    encoder: Encoder,
+    out: Path,
+    options: FillOptions,
+    cache: EmbeddingCache,
+    limits: ImageLimits,
+    *,
+    json: bool,
+) -> None:
+    from rac.attributes.fill import prepare_fill
+    from rac.attributes.plan import plan_fill
+    from rac.attributes.run_folder import RunFolder
+
+    with RunFolder.locked(out) as folder:
+        job = prepare_fill(
+            table, schema, encoder, folder, options, cache=cache, image_limits=limits
+        )
+        plans = plan_fill(job, job.fit())
+        folder.note("planned")
+    if json:
+        print_json({"rows": len(job.store.ok), "attributes": [one.as_json() for one in plans]})
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as Shown
+
+    shown = Shown(title=f"{len(job.store.ok):,} rows; nothing is written yet")
+    shown.add_column("attribute")
+    for heading in ("known", "missing", "would be filled", "coverage", "precision", "at least"):
+        shown.add_column(heading, justify="right")
+    for one in plans:
+        shown.add_row(
+            escape(one.attribute),
+            f"{one.known:,}",
+            f"{one.missing:,}",
+            "not known" if one.expected_fills is None else f"about {one.expected_fills:,}",
+            _share(one.expected_coverage),
+            _share(one.expected_precision),
+            _share(one.precision_bound),
+        )
+    console = Console()
+    console.print(shown)
+    for one in plans:
+        if one.reason:
+            console.print(f"{escape(one.attribute)}: {escape(one.reason)}", soft_wrap=True)
+
+
+def _print(summary: FillSummary) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    shown = Table(title=f"{summary.rows:,} rows, {summary.bad_images:,} bad images")
+    shown.add_column("attribute")
+    for heading in (
+        "missing",
+        "filled",
+        "not appl.",
+        "coverage",
+        "expected precision",
+        "at least",
+        "target",
+    ):
+        shown.add_column(heading, justify="right")
+    for name, one in summary.attributes.items():
+        shown.add_row(
+            escape(name),
+            f"{one.missing:,}",
+            f"{one.filled:,}",
+            f"{one.not_applicable:,}",
+            _share(one.coverage),
+            _share(one.expected_precision) if one.source == "fused" else "not known",
+            _share(one.precision_bound),
+            f"{one.target_precision:g}",
+        )
+    console.print(shown)
+    for name, one in summary.attributes.items():
+        if one.reason:
+            rule = "nothing is filled" if one.threshold is None else one.source
+            console.print(f"{escape(name)}: {rule}: {escape(one.reason)}")
+        if one.held_back:
+            console.print(f"{escape(name)}: held back: {escape(', '.join(one.held_back))}")
+    if summary.new_columns:
+        console.print(f"new columns: {escape(', '.join(summary.new_columns))}")
+    if summary.duplicate_ids:
+        named = ", ".join(summary.first_duplicates)
+        console.print(f"{summary.duplicate_ids:,} rows repeat an id: {escape(named)}, ...")
+    for reason, count in summary.bad_reasons.items():
+        console.print(f"bad images: {escape(reason)}: {count:,}")
+    for kind, path in summary.files.items():
+        console.print(f"{kind}: {escape(path)}", soft_wrap=True)
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.3f}"
