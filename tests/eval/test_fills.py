@@ -40,8 +40,45 @@ def test_scores_are_those_of_the_loop(seed):
             )
             assert score.curve is not None
             assert score.curve.risk == pytest.approx([risk for _, _, risk in points])
+        check_values(score, name, attribute, truth, best, value)
     total = sum_fills(list(scores.values()))
     assert total.cells == sum(cell is not None for cell in truth)
+
+
+def check_values(score, name, attribute, truth, best, value):
+    rows = [i for i in range(len(truth)) if attribute[i] == name]
+    expected = figures.values_of_fills(
+        [truth[i] for i in rows],
+        [best[i] for i in rows],
+        [value[i] is not None for i in rows],
+        [False] * len(rows),
+    )
+    found = {
+        one.value: (one.known, one.written, one.cells, one.filled, one.correct, one.abstained)
+        for one in score.values
+    }
+    assert found == expected
+    for one in score.values:
+        assert one.precision == (one.correct / one.filled if one.filled else None)
+        assert one.coverage == ((one.cells - one.abstained) / one.cells if one.cells else None)
+        if one.filled:
+            low = figures.binomial_lower(one.correct, one.filled, 0.975)
+            assert one.low == pytest.approx(low)
+    wrong = [(truth[i], value[i]) for i in rows if value[i] is not None and truth[i] is not None]
+    pairs = (
+        [found for found in figures.pairs(*zip(*wrong, strict=True)) if found[0] != found[1]]
+        if wrong
+        else []
+    )
+    assert sorted((one.truth, one.value, one.cells) for one in score.mistakes) == sorted(pairs)
+    counts = [one.cells for one in score.mistakes]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_reasons_that_differ_in_numbers_are_one(tmp_path):
+    reasons = ["0.294 is not above 0.7", "0.3 is not above 0.7", "no image"]
+    score = evaluate_fills(["a"] * 3, ["x"] * 3, [None] * 3, [0.1] * 3, reason=reasons)["a"]
+    assert score.reasons == {"\u2026 is not above \u2026": 2, "no image": 1}
 
 
 def test_nothing_filled_has_no_precision():

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from eval.errors import ReportFault
+from eval.predictions import Predictions, write_predictions
 from eval.train_counts import read_train_counts
 from rac.cli.report import report
+from rac.errors import JobFailed
 
 app = typer.Typer()
 app.command()(report)
@@ -49,6 +53,109 @@ def test_fault_writes_nothing(tmp_path):
     result = run(tmp_path / "p.csv", "-o", tmp_path / "out")
     assert isinstance(result.exception, ReportFault)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Forty rows, all right in the old run; every other one is wrong in the new one."""
+    old = ["id,label,prediction", *(f"{i},{'ab'[i % 2]},{'ab'[i % 2]}" for i in range(40))]
+    new = ["id,label,prediction", *(f"{i},{'ab'[i % 2]},a" for i in range(40))]
+    (tmp_path / "old.csv").write_text("\n".join(old))
+    (tmp_path / "new.csv").write_text("\n".join(new))
+    return tmp_path / "old.csv", tmp_path / "new.csv"
+
+
+def test_a_worse_run_fails_the_gate_and_still_has_its_report(two, tmp_path):
+    result = run(*two, "-o", tmp_path / "out", "--fail-if-worse", "macro:0.01")
+    assert isinstance(result.exception, JobFailed)
+    assert "macro fell by 50.0 points from old to new (0.01 is allowed)" in str(result.exception)
+    assert "worse by more than noise: top1, macro, harmonic, class b" in " ".join(result.stdout.split())
+    assert (tmp_path / "out" / "report.html").is_file()
+    better = run(*reversed(two), "-o", tmp_path / "out", "--fail-if-worse", "macro:0.01")
+    assert better.exit_code == 0, better.output
+    noise = run(two[0], two[0], "-o", tmp_path / "out", "--fail-if-worse", "class")
+    assert isinstance(noise.exception, ReportFault), "one file twice cannot be told apart"
+
+
+@pytest.mark.parametrize("gate", ["macro", "class", "class:0.5", "top1:0.49"])
+def test_gates_by_noise_and_by_class(two, tmp_path, gate):
+    result = run(*two, "-o", tmp_path / "out", "--fail-if-worse", gate)
+    assert isinstance(result.exception, JobFailed)
+
+
+def test_a_gate_needs_two_runs_and_a_known_figure(two, tmp_path):
+    alone = run(two[0], "-o", tmp_path / "out", "--fail-if-worse", "macro")
+    assert "two or more" in str(alone.exception)
+    assert not (tmp_path / "out").exists()
+    unknown = run(*two, "-o", tmp_path / "out", "--fail-if-worse", "best")
+    assert "'best' is not a figure" in str(unknown.exception)
+
+
+def test_files_that_say_one_name_go_by_their_paths(tmp_path):
+    made = Predictions(name="rac", ids=["1"], labels=["a"], predictions=["a"], classes=["a"])
+    files = [write_predictions(made, tmp_path / folder / "p.parquet") for folder in "xy"]
+    result = run(*files, "-o", tmp_path / "out", "--json")
+    said = json.loads(result.stdout)
+    assert [one["name"] for one in said["runs"]] == [str(file) for file in files]
+
+
+def test_test_images_among_the_training_table_are_refused_unless_forced(tmp_path):
+    same, other = "ab" * 32, "cd" * 32
+    (tmp_path / "p.csv").write_text(f"id,label,prediction,content_hash\n1,a,a,{same}\n2,b,a,\n")
+    (tmp_path / "train.csv").write_text(f"label,content_hash\na,{same}\nb,{other}\n")
+    given = (tmp_path / "p.csv", "-o", tmp_path / "out", "--train-counts", tmp_path / "train.csv")
+    result = run(*given)
+    assert isinstance(result.exception, ReportFault)
+    assert "1 test rows hold images that were trained on ('1')" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+    assert run(*given, "--force").exit_code == 0
+    assert "Do not trust" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A fill run of three rows of a table, whose last cell was filled wrongly."""
+    table = tmp_path / "shop.csv"
+    table.write_text("id,image,colour\n1,a.png,red\n2,b.png,\n3,c.png,\n")
+    (tmp_path / "truth.csv").write_text("id,image,colour\n3,c.png,blue\n2,b.png,red\n")
+    lines = [
+        {"id": "1", "decision": "known", "value": "red", "probability": None},
+        {"id": "2", "decision": "filled", "value": "red", "probability": 0.9},
+        {"id": "3", "decision": "filled", "value": "red", "probability": 0.8},
+    ]
+    cells = pa.Table.from_pylist([line | {"attribute": "colour", "reason": None} for line in lines])
+    noted = {b"rac.ledger": json.dumps({"table": str(table)}).encode()}
+    folder = tmp_path / "fill"
+    folder.mkdir()
+    schema = cells.schema.set(cells.schema.get_field_index("reason"), pa.field("reason", "string"))
+    pq.write_table(cells.cast(schema).replace_schema_metadata(noted), folder / "ledger.parquet")
+    return folder
+
+
+def test_a_fill_run_is_held_against_the_truth_by_id(filled, tmp_path):
+    result = run(filled, "-o", tmp_path / "out", "--truth", tmp_path / "truth.csv", "--json")
+    said = json.loads(result.stdout)
+    assert said["runs"] == []
+    colour = said["fills"]["colour"]
+    assert (colour["known"], colour["cells"], colour["correct"]) == (1, 2, 1)
+    assert colour["mistakes"] == [{"truth": "blue", "value": "red", "cells": 1}]
+
+
+def test_a_fill_run_alone_finds_its_table_or_does_without(filled, tmp_path):
+    assert run(filled, "-o", tmp_path / "out").exit_code == 0
+    assert "missing" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    (tmp_path / "shop.csv").unlink()
+    assert run(filled, "-o", tmp_path / "out").exit_code == 0
+    assert "missing" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_truth_that_does_not_fit_is_refused(filled, table, tmp_path):
+    wrong = run(filled, "-o", tmp_path / "out", "--truth", table)
+    assert "has none of the run's columns colour" in str(wrong.exception)
+    alone = run(table, "-o", tmp_path / "out", "--truth", table)
+    assert "--truth is for fill runs" in str(alone.exception)
+    twice = run(filled, filled / "ledger.parquet", "-o", tmp_path / "out")
+    assert "takes one fill run" in str(twice.exception)
 
 
 @pytest.mark.parametrize(
