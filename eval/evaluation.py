@@ -108,7 +108,7 @@ def evaluate(outcomes: Outcomes, settings: Settings, *, force: bool = False) -> 
         headline=headline,
         conventions=other_conventions(outcomes, fused, headline.macro, settings),
         honesty=honesty,
-        branches=_branches(hits, headlines),
+        branches=_branches(outcomes, hits, headlines),
         calibration=None if diagram is None else _calibration(diagram),
         selective=None if curve is None else _selective(curve),
         confusions=_confusion_records(outcomes.classes, pairs, fused.support),
@@ -143,21 +143,28 @@ def _hits(outcomes: Outcomes) -> dict[str, Bools]:
     return hits
 
 
-def _branches(hits: Mapping[str, Bools], headlines: Headlines) -> BranchSummary | None:
+def _branches(
+    outcomes: Outcomes, hits: Mapping[str, Bools], headlines: Headlines
+) -> BranchSummary | None:
     if "base" not in hits and "retrieval" not in hits:
         return None
-    rescued = harmed = None
-    if "base" in hits:
-        rescued = int(np.count_nonzero(hits["fused"] & ~hits["base"]))
-        harmed = int(np.count_nonzero(hits["base"] & ~hits["fused"]))
+    turned = _turned(outcomes)
     return BranchSummary(
         base=headlines.of("base") if "base" in hits else None,
         retrieval=headlines.of("retrieval") if "retrieval" in hits else None,
         gain_over_base=_gain(headlines, "base") if "base" in hits else None,
         gain_over_retrieval=_gain(headlines, "retrieval") if "retrieval" in hits else None,
-        rescued=rescued,
-        harmed=harmed,
+        rescued=None if turned is None else int(np.count_nonzero(turned[0])),
+        harmed=None if turned is None else int(np.count_nonzero(turned[1])),
     )
+
+
+def _turned(outcomes: Outcomes) -> tuple[Bools, Bools] | None:
+    """Which rows fusing rescued and which it harmed, against the base branch alone."""
+    if outcomes.base is None:
+        return None
+    alone: Bools = outcomes.base == outcomes.labels
+    return outcomes.correct & ~alone, alone & ~outcomes.correct
 
 
 def _gain(headlines: Headlines, over: str) -> Gain:
@@ -171,6 +178,7 @@ def _gain(headlines: Headlines, over: str) -> Gain:
 
 def _group_rule(outcomes: Outcomes, groups: Groups, support: Ints, settings: Settings) -> GroupRule:
     infos: dict[str, GroupInfo] = {}
+    turned = _turned(outcomes)
     for name in GROUP_NAMES:
         members = groups.members(name)
         rows = members[outcomes.labels] if len(outcomes) else np.zeros(0, dtype=bool)
@@ -189,6 +197,8 @@ def _group_rule(outcomes: Outcomes, groups: Groups, support: Ints, settings: Set
             rows=int(np.count_nonzero(rows)),
             neighbour_purity=purity,
             calibration_error=error,
+            rescued=None if turned is None else int(np.count_nonzero(turned[0] & rows)),
+            harmed=None if turned is None else int(np.count_nonzero(turned[1] & rows)),
         )
     return GroupRule(
         rule=groups.rule,

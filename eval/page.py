@@ -28,6 +28,7 @@ from eval.schema import (
     Figure,
     FillMetrics,
     Gain,
+    GroupInfo,
     Headline,
     RunMetrics,
 )
@@ -99,6 +100,7 @@ class RunView:
     rows: tuple[ClassRow, ...]
     examples: tuple[ExampleSet, ...]
     provenance: tuple[tuple[str, str], ...]
+    groups: tuple[tuple[str, GroupInfo], ...]
     by_count: Markup | None
     by_group: Markup | None
     calibration: Markup | None
@@ -339,6 +341,7 @@ def _run_view(
         rows=rows,
         examples=tuple(examples),
         provenance=tuple((name, _said(value)) for name, value in metrics.metadata.items()),
+        groups=_retrieval_groups(metrics),
         by_count=by_count,
         by_group=_group_plot(metrics, key),
         calibration=None
@@ -396,6 +399,15 @@ def _branch_lines(metrics: RunMetrics) -> tuple[BranchLine, ...]:
             )
         )
     return tuple(lines)
+
+
+def _retrieval_groups(metrics: RunMetrics) -> tuple[tuple[str, GroupInfo], ...]:
+    """The groups of a run, where there is something to say of what retrieval did in them."""
+    if metrics.groups is None:
+        return ()
+    groups = tuple((name, getattr(metrics.groups, name)) for name in GROUP_NAMES)
+    told = any(info.rescued is not None or info.neighbour_purity is not None for _, info in groups)
+    return groups if told else ()
 
 
 def _part(headline: Headline | None, name: str) -> Figure | None:

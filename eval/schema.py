@@ -103,6 +103,10 @@ class GroupInfo(_Record):
         description="mean share of a row's neighbours that have its label; null without them"
     )
     calibration_error: float | None = Field(description="null without confidences or rows")
+    rescued: int | None = Field(
+        description="rows that base has wrong and the fused model right; null without base"
+    )
+    harmed: int | None = Field(description="rows that base has right and the fused model wrong")
 
 
 class GroupRule(_Record):

@@ -114,7 +114,14 @@ def test_every_figure_is_that_of_the_loop(make_predictions, case):
     ]
     if run.groups is not None:
         for name in GROUP_NAMES:
-            check_group(getattr(run.groups, name), groups[name], made, labels, right)
+            info = getattr(run.groups, name)
+            check_group(info, groups[name], made, labels, right)
+            if "base" in methods:
+                mine = [both[i] for i, y in enumerate(labels) if y in groups[name]]
+                assert info.rescued == sum(now and not before for now, before in mine)
+                assert info.harmed == sum(before and not now for now, before in mine)
+            else:
+                assert info.rescued is info.harmed is None
 
 
 def check_worst(figure, recalls, labels):

@@ -69,7 +69,7 @@ def test_a_worse_run_fails_the_gate_and_still_has_its_report(two, tmp_path):
     result = run(*two, "-o", tmp_path / "out", "--fail-if-worse", "macro:0.01")
     assert isinstance(result.exception, JobFailed)
     assert "macro fell by 50.0 points from old to new (0.01 is allowed)" in str(result.exception)
-    assert "worse by more than noise: top1, macro, harmonic, class b" in " ".join(result.stdout.split())
+    assert "worse by more than noise: top1, macro, harmonic, class b" in result.stdout
     assert (tmp_path / "out" / "report.html").is_file()
     better = run(*reversed(two), "-o", tmp_path / "out", "--fail-if-worse", "macro:0.01")
     assert better.exit_code == 0, better.output
