@@ -22,6 +22,7 @@ from retrieval_index.errors import (
 )
 from retrieval_index.evened import EvenedMetric
 from retrieval_index.exact import exact_search
+from retrieval_index.exchange import export_memory, plain_batches, read_facts
 from retrieval_index.manifest import FileEntry, IndexPlan, IndexRecipe, Manifest
 from retrieval_index.memory import Memory
 from retrieval_index.metric import CosineMetric, Metric, WhitenedMetric
@@ -55,7 +56,10 @@ __all__ = [
     "WhitenedMetric",
     "duplicate_pairs",
     "exact_search",
+    "export_memory",
     "make_rows",
+    "plain_batches",
+    "read_facts",
     "repeated",
     "verify_folder",
 ]

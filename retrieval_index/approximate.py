@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ TEN = 10
 """The number of neighbours that efforts and recalls are stated for."""
 
 _ADD_ROWS = 65_536
+_WORTH_THREADS = 8
 
 
 class Approximate:
@@ -33,21 +36,23 @@ class Approximate:
         self.recipe = recipe
         self.entry = entry
 
-    def propose(self, queries: FloatArray, wide: int, allowed: BoolArray | None = None) -> IntArray:
+    def propose(
+        self, queries: FloatArray, wanted: int, allowed: BoolArray | None = None
+    ) -> IntArray:
         """Find rows that are likely to be near.
 
         Args:
             queries: (B, D') under the metric.
-            wide: neighbours that the caller wants in the end.
+            wanted: neighbours that the caller wants in the end.
             allowed: (N,) truth values, which rows may be proposed; None allows all.
 
         Returns:
-            (B, C) row numbers, C >= ``wide`` unless there are fewer rows; -1 where the index found
+            (B, C) row numbers, C >= ``wanted`` unless there are fewer; -1 where the index found
             no more.
         """
         import faiss
 
-        count = self.proposals(wide)
+        count = self.proposals(wanted)
         selector = None
         bits = None
         if allowed is not None:
@@ -59,9 +64,9 @@ class Approximate:
         found: IntArray = rows
         return found
 
-    def proposals(self, wide: int) -> int:
-        """Give how many rows are proposed where ``wide`` neighbours are wanted."""
-        scaled = self.recipe.candidates * max(wide, TEN) // TEN
+    def proposals(self, wanted: int) -> int:
+        """Give how many rows are proposed for so many neighbours."""
+        scaled = self.recipe.candidates * max(wanted, TEN) // TEN
         return max(1, min(scaled, self.recipe.indexed))
 
     def _parameters(self, count: int, selector: Any) -> Any:
@@ -118,6 +123,26 @@ class Approximate:
                 f"the manifest says {recipe.indexed} of {dim}"
             )
         return cls(index, recipe, entry)
+
+
+@contextmanager
+def few_threads(queries: int) -> Iterator[None]:
+    """Keep FAISS to the calling thread for the few queries that are not worth waking others.
+
+    A query takes well under a millisecond; to wait for a core that is busy with other work takes
+    several. The number of threads is a setting of the calling thread alone.
+    """
+    import faiss
+
+    if queries >= _WORTH_THREADS:
+        yield
+        return
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def _untyped_faiss() -> Any:

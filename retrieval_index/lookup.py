@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from retrieval_index.approximate import Approximate, score_proposals
+from retrieval_index.approximate import Approximate, few_threads, score_proposals
 from retrieval_index.arrays import BoolArray, FloatArray, IntArray
 from retrieval_index.flat import Excluded, faiss_candidates, flat_search
 from retrieval_index.neighbours import NO_ROW, Neighbours
@@ -19,7 +19,7 @@ from retrieval_index.ranking import best_first, check_k, pair_scores
 from retrieval_index.stack import Stack
 
 CHUNK = 1024
-_SPARE = 6
+_SPARE = 4
 _WIDEN = 4
 _MOST_DEAD_EXPECTED = 64
 #: Below this many numbers (rows times dimensions) all allowed rows are looked at.
@@ -148,9 +148,10 @@ class Lookup:
         mask = self.alive if allowed is None else allowed
         answer = Neighbours.none(len(numbers), k)
         pending = np.arange(len(numbers))
-        first = k + expect_excluded + _SPARE
-        for wide in (first, first * _WIDEN):
-            found = self._among_proposals(numbers[pending], queries, k, excluded, wide, mask)
+        first = k + expect_excluded
+        for wanted in (first, first * _WIDEN):
+            with few_threads(len(pending)):
+                found = self._among_proposals(numbers[pending], queries, k, excluded, wanted, mask)
             answer.scores[pending], answer.rows[pending] = found.scores, found.rows
             pending = pending[found.rows[:, -1] < 0]
             if not len(pending):
@@ -172,14 +173,16 @@ class Lookup:
         queries: FloatArray,
         k: int,
         excluded: Excluded | None,
-        wide: int,
+        wanted: int,
         mask: BoolArray | None,
     ) -> Neighbours:
         index = self.index
         if index is None:  # the callers have looked
             raise AssertionError("there is no index")
         asked = np.ascontiguousarray(queries[numbers])
-        rows = index.propose(asked, wide, mask)
+        rows = index.propose(asked, wanted, mask)
+        # Near a tie the order of float32 sums is noise, so a few more are scored in float64.
+        wide = wanted + _SPARE
         scores = score_proposals(self.searchable, asked, rows)
         if index.recipe.indexed < len(self.searchable):
             later, beyond, _ = faiss_candidates(

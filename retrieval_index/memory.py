@@ -16,7 +16,7 @@ from retrieval_index.arrays import BoolArray, FloatArray, IntArray, as_vectors, 
 from retrieval_index.building import Batch, build_contents, checked, live_batches
 from retrieval_index.contents import Contents, load_contents, write_contents
 from retrieval_index.edits import with_rows, without_ids
-from retrieval_index.errors import CorruptMemory, EncoderMismatch, MemoryFault
+from retrieval_index.errors import CorruptMemory, EncoderMismatch, MemoryBusy, MemoryFault
 from retrieval_index.filters import Where, allowed_rows
 from retrieval_index.flat import Excluded
 from retrieval_index.lookup import Lookup
@@ -26,6 +26,7 @@ from retrieval_index.metrics_by_name import fit_metric
 from retrieval_index.near_duplicates import NearDuplicates
 from retrieval_index.neighbours import NO_ROW, Neighbours
 from retrieval_index.segment import Segment
+from retrieval_index.stack import Stack
 from retrieval_index.store import Draft, Store
 from retrieval_index.tuning import measured_recall
 
@@ -345,6 +346,26 @@ class Memory:
             manifest = draft.publish(before)
             return Memory(load_contents(store, manifest), manifest, store.folder)
 
+    def replaced_by(self, other: Memory) -> Memory:
+        """Publish the rows of another memory as this folder's next version; give it opened.
+
+        The index is built anew and published even where it misses what was asked of it, which
+        was judged when ``other`` was built.
+
+        Raises:
+            MemoryBusy: this memory is not the folder's current version any more.
+            MemoryFault: the memory is only in RAM.
+        """
+        store = self._store()
+        with store.writing() as draft:
+            if store.current() != self.manifest:
+                raise MemoryBusy(f"{store.folder}: was edited meanwhile; run the command again")
+            origin = other._origin()
+            contents = build_contents(
+                draft, live_batches(other._contents), other.metric, origin.plan, force=True
+            )
+            return Memory._published(store, draft, contents, origin)
+
     def _edited(self, change: Callable[[Contents], Contents]) -> Memory:
         if self.folder is None:
             contents = change(self._contents)
@@ -579,6 +600,11 @@ class Memory:
         """Give E, the dimension of the text vectors; None where there are none."""
         return self.manifest.text_dim
 
+    @property
+    def lookup(self) -> Lookup:
+        """Give the search as it runs on the rows as they lie, the deleted ones included."""
+        return self._contents.lookup
+
     @cached_property
     def vectors(self) -> FloatArray:
         """Give (N, D) float32 as they were given; mapped from one file, copied from several."""
@@ -588,6 +614,12 @@ class Memory:
     def searchable(self) -> FloatArray:
         """Give (N, D') float32, unit norm: the vectors under the metric; mapped or copied."""
         return self._live_part(self._contents.lookup.searchable.whole())
+
+    @cached_property
+    def text_vectors(self) -> FloatArray | None:
+        """Give (N, E) float32, unit norm, zero where a row has no text; None without texts."""
+        parts = [segment.texts for segment in self._contents.segments if segment.texts is not None]
+        return self._live_part(Stack(parts).whole()) if parts else None
 
     @cached_property
     def rows(self) -> pa.Table:

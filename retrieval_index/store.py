@@ -15,6 +15,7 @@ that did not finish, or is out of date; the next writer removes it.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -147,6 +148,9 @@ class Store:
                     current = self._readable_base()
                     if current is not None:
                         self._remove_all_but(current)
+                    elif not (self.folder / MANIFEST).exists():
+                        # The first version failed: what was written of it is of no use.
+                        shutil.rmtree(self.folder / VERSIONS)
 
     def _refuse_foreign_folder(self) -> None:
         if self.folder.exists() and not self.folder.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from rac.cli.bench import embed, warm_cache
+from rac.cli.bench import embed, memory, warm_cache
 
 app = typer.Typer(
     help="Measure speed against the usual ways, both sides in one run; prints JSON.",
@@ -12,3 +12,4 @@ app = typer.Typer(
 )
 app.command()(embed.embed)
 app.command("warm-cache")(warm_cache.warm_cache)
+app.command()(memory.memory)

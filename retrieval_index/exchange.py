@@ -1,0 +1,218 @@
+"""A memory as plain files for other programs, and back: NumPy, Parquet and raw FAISS."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from retrieval_index.approximate import add_rows
+from retrieval_index.arrays import FloatArray
+from retrieval_index.building import Batch
+from retrieval_index.errors import BadRows, BadVectors, MemoryFault
+from retrieval_index.files import sync_file, sync_folder
+from retrieval_index.memory import Memory
+from retrieval_index.metric import Metric
+from retrieval_index.metrics_by_name import metric_named
+from retrieval_index.stack import Stack
+
+VECTORS: Final = "vectors.npy"
+TEXTS: Final = "texts.npy"
+ROWS: Final = "rows.parquet"
+INDEX: Final = "index.faiss"
+METRIC: Final = "metric.npz"
+FACTS: Final = "memory.json"
+
+_BLOCK_ROWS = 16_384
+
+
+class ExportFacts(BaseModel):
+    """What ``memory.json`` says of an exported memory.
+
+    Attributes:
+        encoder: identity of the encoder that made the vectors.
+        encoder_name: what it is called on the command line, where known.
+        space: which of its outputs the vectors are.
+        metric: name of the metric; ``metric.npz`` holds what it has learnt.
+        images_from: the folder that relative image references start from, where known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    encoder: str
+    encoder_name: str | None = None
+    space: str
+    metric: str
+    images_from: str | None = None
+
+
+def export_memory(memory: Memory, folder: str | Path) -> list[Path]:
+    """Write a memory's rows, without the deleted ones, as plain files into a new folder.
+
+    ``vectors.npy`` (N, D) float32 as the encoder gave them; ``rows.parquet``; ``texts.npy`` where
+    there are text vectors; ``index.faiss``, an exact inner-product index of the vectors under the
+    metric, ids being row numbers; ``metric.npz``; ``memory.json``.
+
+    Returns:
+        The files.
+
+    Raises:
+        MemoryFault: the folder holds something already.
+    """
+    import faiss
+
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise MemoryFault(f"{target}: holds something already; name a new or empty folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        np.save(part / VECTORS, memory.vectors, allow_pickle=False)
+        pq.write_table(memory.rows, part / ROWS)
+        if memory.text_vectors is not None:
+            np.save(part / TEXTS, memory.text_vectors, allow_pickle=False)
+        index = faiss.IndexFlatIP(memory.manifest.searchable_dim)
+        add_rows(index, Stack([memory.searchable]))
+        faiss.write_index(index, str(part / INDEX))
+        memory.metric.save(part / METRIC)
+        made = memory.manifest
+        facts = ExportFacts(
+            encoder=made.encoder,
+            encoder_name=made.encoder_name,
+            space=made.space,
+            metric=made.metric,
+            images_from=made.images_from,
+        )
+        (part / FACTS).write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        for path in part.iterdir():
+            sync_file(path)
+        part.chmod(0o755)
+        part.replace(target)
+        sync_folder(target.parent)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return sorted(target.iterdir())
+
+
+def read_facts(folder: str | Path) -> tuple[ExportFacts, Metric]:
+    """Read ``memory.json`` and the fitted metric of an exported memory.
+
+    Raises:
+        MemoryFault: the folder was not written by ``export_memory``.
+    """
+    path = Path(folder) / FACTS
+    try:
+        facts = ExportFacts.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as fault:
+        raise MemoryFault(f"{path}: cannot be read ({fault})") from fault
+    return facts, metric_named(facts.metric).load(Path(folder) / METRIC)
+
+
+def plain_batches(
+    rows: str | Path,
+    *,
+    vectors: str | Path | None = None,
+    index: str | Path | None = None,
+    texts: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Iterator[Batch]:
+    """Read a memory's rows from plain files, block by block.
+
+    Args:
+        rows: a Parquet file of N rows.
+        vectors: a ``.npy`` of (N, D) floating-point numbers; or
+        index: a raw FAISS index of N vectors, which it must be able to give back.
+        texts: a ``.npy`` of (N, E) text vectors.
+        columns: the file's name for each of ``rows.COLUMNS`` that is called otherwise there.
+
+    Raises:
+        MemoryFault: a file cannot be read.
+        BadVectors: not as many vectors as rows, or the index cannot give them back.
+        BadRows: no such column.
+    """
+    source = _array(vectors) if vectors is not None else _Reconstructed(index)
+    told = None if texts is None else _array(texts)
+    try:
+        table = pq.ParquetFile(rows)
+    except (OSError, pa.ArrowException) as fault:
+        raise MemoryFault(f"{rows}: not a readable Parquet file ({fault})") from fault
+    count = table.metadata.num_rows
+    for what, array in ((vectors or index, source), (texts, told)):
+        if array is not None and len(array) != count:
+            raise BadVectors(f"{what}: holds {len(array)} vectors, {rows} has {count} rows")
+    start = 0
+    for batch in table.iter_batches(batch_size=_BLOCK_ROWS):
+        part = slice(start, start + len(batch))
+        start += len(batch)
+        named = _renamed(pa.Table.from_batches([batch]), columns or {}, rows)
+        yield Batch(source[part], named, None if told is None else told[part])
+    if not count:
+        named = _renamed(table.read(), columns or {}, rows)
+        yield Batch(source[0:0], named, None if told is None else told[0:0])
+
+
+class _Reconstructed:
+    """Vectors that a raw FAISS index gives back, as an array would be read."""
+
+    def __init__(self, path: str | Path | None) -> None:
+        import faiss
+
+        if path is None:
+            raise MemoryFault("name the vectors: a .npy file, or a FAISS index")
+        try:
+            self._index: Any = faiss.read_index(str(path))
+        except RuntimeError as fault:
+            raise MemoryFault(f"{path}: not a readable FAISS index ({fault})") from fault
+        self._path = path
+        lists = faiss.try_extract_index_ivf(self._index)
+        if lists is not None:
+            lists.make_direct_map()
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def __getitem__(self, part: slice) -> FloatArray:
+        start, stop, _ = part.indices(len(self))
+        try:
+            found: FloatArray = self._index.reconstruct_n(start, stop - start)
+        except RuntimeError as fault:
+            raise BadVectors(
+                f"{self._path}: this kind of index cannot give its vectors back; "
+                f"import them from a .npy file ({fault})"
+            ) from fault
+        return found
+
+
+def _array(path: str | Path) -> FloatArray:
+    try:
+        array: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError) as fault:
+        raise MemoryFault(f"{path}: not a readable array ({fault})") from fault
+    return array
+
+
+def _renamed(table: pa.Table, columns: Mapping[str, str], path: str | Path) -> pa.Table:
+    """Call the columns as a memory does; ids that are numbers become strings."""
+    for name, there in columns.items():
+        if there not in table.column_names:
+            raise BadRows(
+                f"{path}: there is no column {there!r}; the columns are {table.column_names}"
+            )
+        if there != name and name in table.column_names:
+            table = table.drop_columns([name])
+    names = {there: name for name, there in columns.items()}
+    table = table.rename_columns([names.get(name, name) for name in table.column_names])
+    for name in ("id", "label"):
+        if name in table.column_names and pa.types.is_integer(table.schema.field(name).type):
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, table.column(name).cast(pa.string()))
+    return table
