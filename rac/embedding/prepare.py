@@ -24,7 +24,7 @@ from rac.tables import Item
 # Waiting for servers costs no processor: many wait at once, a few for each host.
 _FETCHERS = 32
 # Images prepared by one task of a decoding thread.
-_CHUNK = 16
+_CHUNK = 32
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from rac.images import ImageLimits
 from rac.progress import progress_bar
 from rac.tables import Item, Table
 
-# Batches being decoded while the network works. Pixels of this many batches are what a job holds,
-# whatever the number of rows.
+# Batches being decoded while the network works, at least; more where there are more cores. The
+# pixels of these batches are what a job holds, whatever the number of rows.
 _BATCHES_AHEAD = 3
 
 
@@ -117,7 +117,9 @@ def embed_rows(
     """
     decoding: deque[tuple[Rows, list[Future[list[Prepared]]]]] = deque()
     encoding: deque[_Encoding] = deque()
-    preparer = Preparer(base, encoder, cache, limits or ImageLimits(), max(2, usable_cores()))
+    workers = max(2, usable_cores())
+    ahead = max(_BATCHES_AHEAD, workers)
+    preparer = Preparer(base, encoder, cache, limits or ImageLimits(), workers)
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
 
     def encode() -> None:
@@ -138,7 +140,7 @@ def embed_rows(
         try:
             for rows in stages.between(Stage.table, batches):
                 decoding.append((rows, preparer.submit(rows.items)))
-                if len(decoding) > _BATCHES_AHEAD:
+                if len(decoding) > ahead:
                     encode()
                 if len(encoding) > 1:
                     yield finished()

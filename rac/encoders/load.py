@@ -8,6 +8,9 @@ from pathlib import Path
 from rac.encoders.base import Encoder
 from rac.errors import InputError
 
+CONFIG_FILE = "open_clip_config.json"
+"""What makes a folder an encoder: open_clip's hub layout, with the weights beside it."""
+
 HELP = (
     "'mini' (embedded), MODEL/PRETRAINED (such as ViT-B-32/laion2b_s34b_b79k), hf-hub:ORG/NAME, "
     "or a local folder with an open_clip_config.json"
@@ -34,17 +37,30 @@ def load_encoder(
     """
     from rac.encoders.openclip import OpenClipEncoder, RunOptions
 
+    model, pretrained = open_clip_name(name)
     options = RunOptions(_device(device), runtime, precision)
-    if name == "mini":
-        return OpenClipEncoder.from_folder(mini_folder(), name="mini", options=options)
+    return OpenClipEncoder.load(model, pretrained, name=name, options=options)
+
+
+def open_clip_name(name: str) -> tuple[str, str | None]:
+    """Give the model and the pretrained tag by which open_clip's factory knows an encoder.
+
+    Raises:
+        InputError: the name has none of the forms that :func:`load_encoder` takes.
+
+    >>> open_clip_name("ViT-B-32/laion2b_s34b_b79k")
+    ('ViT-B-32', 'laion2b_s34b_b79k')
+    """
     if name.startswith("hf-hub:"):
-        return OpenClipEncoder.from_registry(name, None, name=name, options=options)
-    folder = Path(name).expanduser()
+        return name, None
+    folder = mini_folder() if name == "mini" else Path(name).expanduser()
     if folder.is_dir():
-        return OpenClipEncoder.from_folder(folder, name=name, options=options)
+        if not (folder / CONFIG_FILE).is_file():
+            raise InputError(f"{folder} is no encoder: it has no {CONFIG_FILE}")
+        return f"local-dir:{folder}", None
     model, slash, pretrained = name.partition("/")
     if slash and model and pretrained and not name.startswith((".", "/", "~")):
-        return OpenClipEncoder.from_registry(model, pretrained, name=name, options=options)
+        return model, pretrained
     raise InputError(f"there is no encoder {name!r}; an encoder is {HELP}")
 
 

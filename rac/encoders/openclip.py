@@ -23,8 +23,6 @@ from rac.encoders.towers import ImageTower
 from rac.errors import InputError
 from rac.images import Pixels
 
-_CONFIG = "open_clip_config.json"
-
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -80,24 +78,14 @@ class OpenClipEncoder(Encoder):
         self._model.to(self._device)
 
     @classmethod
-    def from_folder(cls, folder: Path, *, name: str, options: RunOptions) -> OpenClipEncoder:
-        """Load from a folder in open_clip's hub layout.
-
-        Raises:
-            InputError: the folder is not in that layout, or its weights do not fit its config.
-        """
-        if not (folder / _CONFIG).is_file():
-            raise InputError(f"{folder} is no encoder: it has no {_CONFIG}")
-        return cls.from_registry(f"local-dir:{folder}", None, name=name, options=options)
-
-    @classmethod
-    def from_registry(
+    def load(
         cls, model_name: str, pretrained: str | None, *, name: str, options: RunOptions
     ) -> OpenClipEncoder:
         """Load what open_clip's factory knows by this name.
 
         Raises:
-            InputError: open_clip knows no such model or weights, or could not fetch them.
+            InputError: open_clip knows no such model or weights, could not fetch them, or they do
+                not fit.
         """
         if pretrained is not None:
             _check_registered(model_name, pretrained)

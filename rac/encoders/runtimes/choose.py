@@ -19,7 +19,13 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rac.encoders.runtimes.base import Precision, Runtime, RuntimeChoice, least_cosine
+from rac.encoders.runtimes.base import (
+    FloatArray,
+    Precision,
+    Runtime,
+    RuntimeChoice,
+    least_cosine,
+)
 from rac.encoders.runtimes.torch_runtime import NAME as TORCH
 from rac.encoders.runtimes.torch_runtime import TorchRuntime
 from rac.encoders.towers import ImageTower
@@ -184,24 +190,35 @@ def _measure(
     reference = build(RuntimeChoice(TORCH, Precision.float32))(probes)
     measured = []
     for choice in candidates:
-        runtime = build(choice)
-        # The first call is the warm-up, and what parity is judged by.
-        parity = min(map(least_cosine, runtime(probes), reference))
-        start = time.perf_counter()
-        runtime(probes)
-        rate = _PROBES / (time.perf_counter() - start)
-        measured.append(
-            Measured(
-                runtime=choice.runtime,
-                precision=choice.precision,
-                images_per_s=round(rate, 1),
-                least_cosine=round(parity, 6),
-            )
-        )
+        try:
+            measured.append(_measure_one(build(choice), probes, reference))
+        except Exception as error:  # whatever a converter or a driver raises for a network
+            if choice == RuntimeChoice(TORCH, Precision.float32):
+                raise
+            said = str(error) or type(error).__name__
+            say(f"{choice} cannot run this encoder: {said.splitlines()[0]}")
+    if not measured:
+        raise InputError(f"none of {', '.join(map(str, candidates))} can run this encoder")
     decision = Decision(device=str(device), candidates=sorted(measured, key=_rank, reverse=True))
     best = decision.candidates[0]
     say(f"taken: {best.runtime} {best.precision}")
     return decision
+
+
+def _measure_one(
+    runtime: Runtime, probes: Pixels, reference: tuple[FloatArray, FloatArray]
+) -> Measured:
+    # The first call is the warm-up, and what parity is judged by.
+    parity = min(map(least_cosine, runtime(probes), reference))
+    start = time.perf_counter()
+    runtime(probes)
+    rate = len(probes) / (time.perf_counter() - start)
+    return Measured(
+        runtime=runtime.choice.runtime,
+        precision=runtime.choice.precision,
+        images_per_s=round(rate, 1),
+        least_cosine=round(parity, 6),
+    )
 
 
 def _rank(one: Measured) -> tuple[bool, float]:

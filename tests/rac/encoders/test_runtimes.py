@@ -110,6 +110,27 @@ def test_the_fastest_that_keeps_the_results_is_taken(
     assert str(chosen.choice) == taken
 
 
+def test_a_runtime_that_cannot_run_the_network_is_left_out(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = choose._build
+
+    def failing(choice: RuntimeChoice, *rest: object) -> Runtime:
+        if choice.runtime == "openvino":
+            raise RuntimeError("no such operator\nand a long trace")
+        return build(choice, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(choose, "_build", failing)
+    encoder = load_encoder(str(folders["vit"]), device="cpu")
+    encoder.encode_images(probe_images(2, encoder.image_size))
+    assert encoder.runtime.startswith("torch")
+    assert "openvino float32 cannot run this encoder: no such operator" in capsys.readouterr().err
+    with pytest.raises(InputError, match="none of openvino"):
+        load_encoder(str(folders["vit"]), device="cpu", runtime="openvino").encode_images(
+            probe_images(1, encoder.image_size)
+        )
+
+
 def test_what_a_machine_does_not_have_is_told() -> None:
     assert str(available(CPU)[0]) == "torch float32"
     with pytest.raises(InputError, match="no runtime here is --runtime auto --precision float16"):
