@@ -45,6 +45,7 @@ class FilledAttribute:
 
     Attributes:
         values: N values that were filled in; None where the cell was known or stays empty.
+        absent: (N,) whether the attribute was said not to apply.
         probabilities: (N,) of the best value of the cells that were missing; NaN for the others.
         best: N best values of the cells that were missing, filled or not; None for the others.
         choice: the whole answer for the missing cells whose image could be read, in row order.
@@ -53,6 +54,7 @@ class FilledAttribute:
     """
 
     values: list[str | None]
+    absent: BoolArray
     probabilities: npt.NDArray[np.float64]
     best: list[str | None]
     choice: Choice
@@ -70,6 +72,7 @@ def fill_features(
     ok: BoolArray | None = None,
     confidence: float = CONFIDENCE,
     seed: int = 0,
+    kinds: Sequence[int] | None = None,
 ) -> dict[str, FilledAttribute]:
     """Fill the missing cells of a catalogue whose images are embedded.
 
@@ -82,6 +85,8 @@ def fill_features(
         ok: (N,) whether the row's image could be read; all if None. Others are left alone.
         confidence: in (0, 1), with which the target precision is promised.
         seed: of folds and samples.
+        kinds: the kinds of evidence to go by, of :data:`rac.attributes.evidence.KINDS`; all if
+            None.
 
     Returns:
         For each attribute of the schema, what became of its cells.
@@ -90,22 +95,17 @@ def fill_features(
         InputError: an attribute's cells are missing, or not N.
     """
     usable = np.ones(len(trunk), np.bool_) if ok is None else np.asarray(ok, np.bool_)
-    vocabularies: dict[str, Vocabulary] = {}
-    for name in schema.attributes:
-        if name not in cells or len(cells[name]) != len(trunk):
-            raise InputError(
-                f"attribute {name!r}: one cell is needed for each of {len(trunk)} rows"
-            )
-        vocabularies[name] = vocabulary_of(schema.attributes[name], cells[name])
-    for name in schema.given_columns:
-        if name not in cells or len(cells[name]) != len(trunk):
-            raise InputError(f"column {name!r}: one cell is needed for each of {len(trunk)} rows")
-        vocabularies[name] = vocabulary_of(Attribute(name=name), cells[name])
-    coded = Cells(
-        vocabularies, {name: words.codes(cells[name]) for name, words in vocabularies.items()}
-    )
+    coded = code_cells(schema, cells, len(trunk))
     filler = fit_filler(
-        schema, coded, embedding, trunk, usable, encoder, confidence=confidence, seed=seed
+        schema,
+        coded,
+        embedding,
+        trunk,
+        usable,
+        encoder,
+        confidence=confidence,
+        seed=seed,
+        kinds=range(len(KINDS)) if kinds is None else kinds,
     )
     asked = {name: asked_cells(coded, name, usable) for name in schema.attributes}
     choices = filler.choose(embedding, trunk, coded, asked)
@@ -113,6 +113,31 @@ def fill_features(
         name: _filled(filler, name, coded, usable, asked[name], choices[name])
         for name in schema.attributes
     }
+
+
+def code_cells(schema: Schema, cells: Mapping[str, Sequence[str | None]], rows: int) -> Cells:
+    """Code the cells of attributes, and of the columns that they look at.
+
+    Args:
+        schema: the attributes.
+        cells: by attribute or column, one cell for each row.
+        rows: how many there are.
+
+    Raises:
+        InputError: a column's cells are missing, or not so many.
+    """
+    vocabularies: dict[str, Vocabulary] = {}
+    for name in schema.attributes:
+        if name not in cells or len(cells[name]) != rows:
+            raise InputError(f"attribute {name!r}: one cell is needed for each of {rows} rows")
+        vocabularies[name] = vocabulary_of(schema.attributes[name], cells[name])
+    for name in schema.given_columns:
+        if name not in cells or len(cells[name]) != rows:
+            raise InputError(f"column {name!r}: one cell is needed for each of {rows} rows")
+        vocabularies[name] = vocabulary_of(Attribute(name=name), cells[name])
+    return Cells(
+        vocabularies, {name: words.codes(cells[name]) for name, words in vocabularies.items()}
+    )
 
 
 def asked_cells(cells: Cells, name: str, ok: BoolArray) -> BoolArray:
@@ -215,8 +240,11 @@ def _filled(
         if choice.filled[place]:
             values[row] = best[row]
     ruled = ruled_out(cells, name)
+    absent = ruled.copy()
+    absent[rows] = choice.answer == Answer.NOT_APPLICABLE
     return FilledAttribute(
         values=values,
+        absent=absent,
         probabilities=probabilities,
         best=best,
         choice=choice,
@@ -228,6 +256,6 @@ def _filled(
             outside=int((codes == OUTSIDE).sum()),
             bad_images=int(((codes == MISSING) & ~ok & ~ruled).sum()),
             filled=int(choice.filled.sum()),
-            not_applicable=int((choice.answer == Answer.NOT_APPLICABLE).sum() + ruled.sum()),
+            not_applicable=int(absent.sum()),
         ),
     )

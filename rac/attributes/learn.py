@@ -234,10 +234,15 @@ def learn_attribute(
                 target=target,
                 confidence=confidence,
                 job=round(known.missing * share),
-            ).among(len(part))
+            )
         )
     floors = [np.inf if rule.above is None else rule.above for rule in rules]
     above = judged.probability > np.where(absent, floors[1], floors[0])
+    held = unproven(right, judged.best, above, known.slot_count)
+    rules = [
+        rule.among(len(right), int((above & part & held[judged.best]).sum()))
+        for rule, part in zip(rules, (~absent, absent), strict=True)
+    ]
     weighed = _weighed(judged.truth)
     remembered = known.memory & inside
     memory_slots = known.slots[remembered]
@@ -248,7 +253,7 @@ def learn_attribute(
         absence=rules[1],
         logit_scale=logit_scale,
         slots=known.slot_count,
-        held_back=unproven(right, judged.best, above, known.slot_count),
+        held_back=held,
         offsets=value_offsets(judged.raw, right, judged.best, known.slot_count),
         memory=AttributeMemory(features[remembered], memory_slots, known.slot_count),
         rows=known.rows[remembered],

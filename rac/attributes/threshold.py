@@ -38,6 +38,7 @@ class Threshold:
         right: how many of these were right.
         precision_bound: lower bound of the precision above the threshold; None where unknown.
         reason: why nothing may be filled, or what the rule lacks.
+        held_back: cells above the threshold whose value is held back all the same.
     """
 
     above: float | None
@@ -48,6 +49,7 @@ class Threshold:
     right: int = 0
     precision_bound: float | None = None
     reason: str | None = None
+    held_back: int = 0
 
     @property
     def expected_precision(self) -> float | None:
@@ -56,12 +58,12 @@ class Threshold:
 
     @property
     def expected_coverage(self) -> float | None:
-        """Share of the judged cells that lay above the threshold; None without any known."""
-        return self.cells / self.known if self.known else None
+        """Share of the judged cells that would have been answered; None without any known."""
+        return (self.cells - self.held_back) / self.known if self.known else None
 
-    def among(self, judged: int) -> Threshold:
-        """Give the same rule with its coverage told among more judged cells."""
-        return replace(self, known=judged)
+    def among(self, judged: int, held_back: int) -> Threshold:
+        """Give the same rule with its coverage told among more judged cells, and less some."""
+        return replace(self, known=judged, held_back=held_back)
 
 
 def smallest_sample(target: float, confidence: float = CONFIDENCE) -> int:
