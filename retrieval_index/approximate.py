@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +59,8 @@ class Approximate:
         if allowed is not None:
             bits = np.packbits(allowed[: self.recipe.indexed], bitorder="little")
             selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        _, rows = self.index.search(queries, count, params=self._parameters(count, selector))
+        parameters = self._parameters(count, wanted, selector)
+        _, rows = self.index.search(queries, count, params=parameters)
         # FAISS keeps a bare pointer to the bits, so they have to live until here.
         del selector, bits
         found: IntArray = rows
@@ -69,14 +71,16 @@ class Approximate:
         scaled = self.recipe.candidates * max(wanted, TEN) // TEN
         return max(1, min(scaled, self.recipe.indexed))
 
-    def _parameters(self, count: int, selector: Any) -> Any:
+    def _parameters(self, count: int, wanted: int, selector: Any) -> Any:
         faiss = _untyped_faiss()
 
         recipe = self.recipe
         chosen = {} if selector is None else {"sel": selector}
         if recipe.kind == "hnsw":
             return faiss.SearchParametersHNSW(efSearch=max(recipe.effort, count), **chosen)
-        lists = faiss.SearchParametersIVF(nprobe=recipe.effort, **chosen)
+        # The effort is tuned for ten neighbours; more of them lie in more lists.
+        visited = math.ceil(recipe.effort * math.sqrt(max(wanted, TEN) / TEN))
+        lists = faiss.SearchParametersIVF(nprobe=visited, **chosen)
         if isinstance(faiss.downcast_index(self.index), faiss.IndexPreTransform):
             return faiss.SearchParametersPreTransform(index_params=lists)
         return lists

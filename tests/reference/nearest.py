@@ -58,3 +58,16 @@ def within_class_covariance_slowly(
                     total[i, j] += (float(vector[i]) - mean[i]) * (float(vector[j]) - mean[j])
             rows += 1
     return total / rows
+
+
+def near_pairs_slowly(
+    vectors: Sequence[Sequence[float]], threshold: float
+) -> list[tuple[int, int, float]]:
+    """The pairs of rows whose cosine, rounded to float32, is at least a threshold."""
+    pairs = []
+    for first in range(len(vectors)):
+        for second in range(first + 1, len(vectors)):
+            cosine = cosine_slowly(vectors[first], vectors[second])
+            if np.float32(cosine) >= np.float32(threshold):
+                pairs.append((first, second, cosine))
+    return pairs

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval_index import CorruptMemory, Memory, make_rows, verify_folder
+from retrieval_index import (
+    Batch,
+    CorruptMemory,
+    IndexPlan,
+    Memory,
+    make_rows,
+    verify_folder,
+)
 from retrieval_index.contents import Contents
 from retrieval_index.segment import Segment
 from retrieval_index.verify import content_faults
@@ -56,6 +63,35 @@ def test_a_damaged_file_is_named_whichever_it_is(
         assert path.parent.name in str(caught.value)
         path.write_bytes(data)
     verify_folder(folder)
+
+
+def test_a_flipped_byte_is_found_in_every_file_of_an_indexed_edited_memory(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    vectors = rng.normal(size=(300, 8)).astype(np.float32)
+    rows = make_rows([f"{i:03}" for i in range(300)], texts=["a"] * 300)
+    batch = Batch(vectors, rows, rng.normal(size=(300, 4)))
+    plan = IndexPlan(kind="ivfpq", latency_ms=1e6)
+    memory = Memory.build(tmp_path / "m", [batch], encoder="e", plan=plan, force=True)
+    memory.delete(["004", "017"]).add(vectors[:2], make_rows(["x", "y"]))
+    files = files_of(tmp_path / "m")
+    assert {path.name for path in files} == {
+        "manifest.json",
+        *("vectors.npy", "searchable.npy", "rows.arrow", "texts.npy", "metric.npz"),
+        *("index.faiss", "dead-0.npy", "vectors-1.npy", "searchable-1.npy", "rows-1.arrow"),
+        "texts-1.npy",
+    }
+    for path in files:
+        data = path.read_bytes()
+        for place in {0, len(data) // 3, len(data) // 2, len(data) - 1}:
+            damaged = bytearray(data)
+            damaged[place] ^= 0x01
+            path.write_bytes(damaged)
+            with pytest.raises(CorruptMemory) as caught:
+                verify_folder(tmp_path / "m")
+            assert path.relative_to(tmp_path / "m").as_posix() in str(caught.value)
+        path.write_bytes(data)
+    verify_folder(tmp_path / "m")
 
 
 @pytest.mark.parametrize("name", ["vectors.npy", "searchable.npy", "rows.arrow", "metric.npz"])
