@@ -6,7 +6,7 @@ STAMPS := /usr/share/tuxpaint/stamps
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data quickstart check lint types test mini clean
+.PHONY: help setup data database quickstart check lint types test mini clean
 
 help: ## Show what there is to run
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,13 @@ data: ## Install the picture package of the quickstart, where apt-get and root a
 		echo "no Tux Paint stamps here and no way to install them: a hub data set will do"; \
 	fi
 
+database: ## Install the server that the tests of databases start, where apt-get and root are there
+	@ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || { \
+		[ "$$(id -u)" = 0 ] && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
+			postgresql >/dev/null; \
+	} || echo "no PostgreSQL server here and no way to install one: its tests are skipped"
+
 quickstart: setup data ## The main job on real pictures, start to end: runs/quickstart/report.html
 	$(BIN)/rac quickstart -o runs/quickstart
 
@@ -41,7 +48,7 @@ lint: setup ## Style of the code
 types: setup ## Static types, strict
 	$(BIN)/mypy
 
-test: setup data ## Tests and the examples of the docstrings
+test: setup data database ## Tests and the examples of the docstrings
 	$(BIN)/pytest
 
 mini: setup ## Make the embedded encoder anew (hours; see rac/encoders/mini/README.md)
