@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from rac.errors import InputError, JobFailed
 
@@ -53,7 +53,7 @@ class Address:
             )
         rest = urlencode([(key, value) for key, value in query if key != "table"])
         schema, _, table = named[0].rpartition(".")
-        server = urlunsplit((parts.scheme, parts.netloc, parts.path, rest, ""))
+        server = f"{parts.scheme}://{parts.netloc}{parts.path}{'?' if rest else ''}{rest}"
         return cls(server, schema or None, table)
 
     def __str__(self) -> str:

@@ -78,6 +78,16 @@ class AppliedLog:
         self.done[name] = keys
         self._write({"batch": name, "keys": keys})
 
+    def written(self, name: str) -> set[str] | None:
+        """Give the rows of a batch's part and column that were changed; None where a batch of
+        them was begun and nobody noted what it changed: any of them, then.
+        """
+        stretch = name.rpartition("/")[0]
+        begun = {one for one in self.begun if one.rpartition("/")[0] == stretch}
+        if begun - set(self.done):
+            return None
+        return {key for one in begun for key in self.done[one]}
+
     def _write(self, entry: dict[str, Any]) -> None:
         self._file.write(json.dumps(entry).encode() + b"\n")
         self._file.flush()
@@ -129,8 +139,8 @@ def revert_batch(
     connection: psycopg.Connection[Any], shape: TableShape, batch: CellBatch, log: AppliedLog
 ) -> int:
     """Set the cells back that a batch set, where they still hold its values."""
-    mine = set(log.done.get(batch.name, batch.keys if batch.name in log.begun else []))
-    places = [place for place, key in enumerate(batch.keys) if key in mine]
+    mine = log.written(batch.name)
+    places = [place for place, key in enumerate(batch.keys) if mine is None or key in mine]
     keys = _update(
         connection,
         shape,

@@ -1,0 +1,89 @@
+"""Jobs in processes of their own that are killed with SIGKILL, and what they are killed in."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    ["tests.killing", "rac.attributes.fill", "rac.attributes.postgres.job"]
+)
+
+
+def fill_files(table: str, out: str) -> None:
+    """Fill a table with the toy encoder, its ledger in parts of 40 rows."""
+    import rac.attributes.fill as fill
+    import rac.attributes.store as store
+    from rac.attributes.schema import parse_schema
+    from rac.tables import open_table
+    from tests.toy import ToyEncoder
+
+    fill.PART_ROWS = fill._BATCH_ROWS = 40
+    store._COMMIT_ROWS = 16
+    schema = parse_schema("attributes: {colour: {target_precision: 0.9}}")
+    options = fill.FillOptions(progress=False, batch_size=8)
+    fill.fill_table(open_table(table), schema, ToyEncoder(), Path(out), options)
+
+
+def fill_database(url: str, folder: str, out: str) -> None:
+    """Fill a table of a database with the toy encoder, seven cells in a transaction."""
+    import rac.attributes.postgres.write_back as write_back
+    from rac.attributes.fill import FillOptions
+    from rac.attributes.postgres.address import Address
+    from rac.attributes.postgres.job import fill_postgres
+    from rac.attributes.schema import parse_schema
+    from tests.toy import ToyEncoder
+
+    write_back._BATCH_CELLS = 7
+    schema = parse_schema("attributes: {colour: {target_precision: 0.9}}")
+    fill_postgres(
+        Address.parse(url),
+        schema,
+        ToyEncoder(),
+        Path(out),
+        FillOptions(progress=False),
+        base=Path(folder),
+    )
+
+
+def run_whole(job: Callable[..., None], *arguments: Any) -> float:
+    """Run a job undisturbed; give the seconds that it took."""
+    start = time.monotonic()
+    child = _start(job, arguments)
+    child.join(120)
+    assert child.exitcode == 0, child.exitcode
+    return time.monotonic() - start
+
+
+def run_and_kill(after: float, job: Callable[..., None], *arguments: Any) -> bool:
+    """Run a job and kill it after some seconds; say whether it was still at work."""
+    child = _start(job, arguments)
+    child.join(after)
+    if child.exitcode is not None:
+        assert child.exitcode == 0, child.exitcode
+        return False
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    return True
+
+
+def _start(job: Callable[..., None], arguments: tuple[Any, ...]) -> ForkServerProcess:
+    child = _context.Process(target=_with_environment, args=(dict(os.environ), job, arguments))
+    child.start()
+    return child
+
+
+def _with_environment(
+    environment: dict[str, str], job: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
+    """Run a job under the test's environment; the server that forks it has an older one."""
+    os.environ.update(environment)
+    job(*arguments)

@@ -1,0 +1,217 @@
+"""A real PostgreSQL server, started for these tests and thrown away with them."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rac.attributes.fill import FillOptions
+from rac.attributes.postgres.address import Address
+from rac.attributes.postgres.job import fill_postgres, undo_postgres
+from rac.attributes.run_folder import RunFolder
+from rac.attributes.schema import parse_schema
+from rac.errors import InputError, JobFailed
+from tests.killing import fill_database, run_and_kill, run_whole
+from tests.toy import ToyEncoder, write_toy_images
+
+psycopg = pytest.importorskip("psycopg")
+
+_BIN = Path(shutil.which("pg_ctl") or next(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), "x"))
+pytestmark = pytest.mark.skipif(not _BIN.exists(), reason="no PostgreSQL server is installed")
+
+COLOURS = ("red", "green", "blue", "yellow")
+ROWS = 160
+KILLS = int(os.environ.get("RAC_KILLS", "3"))
+SCHEMA = parse_schema("attributes: {colour: {target_precision: 0.9}}")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """Start a server that is reached through a socket in a folder of its own; give the folder."""
+    # Not among pytest's own folders: those are private, and too long a path for a socket.
+    with tempfile.TemporaryDirectory(prefix="rac-pg-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        as_user: list[str] = []
+        if os.getuid() == 0:
+            # The server refuses to run as root.
+            as_user = ["runuser", "-u", "postgres", "--"]
+            shutil.chown(folder, "postgres")
+        programs = _BIN.resolve().parent
+        control = [*as_user, programs / "pg_ctl", "-D", folder / "data", "-w"]
+        quiet = {"stdout": subprocess.DEVNULL, "cwd": folder}
+        make = [*as_user, programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "owner"]
+        subprocess.run(make, check=True, **quiet)
+        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        start = [*control, "-o", options, "-l", folder / "log", "start"]
+        subprocess.run(start, check=True, **quiet)
+        try:
+            yield name
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=False, **quiet)
+
+
+@pytest.fixture
+def shop(server: str, tmp_path: Path) -> Iterator[Callable[[], list[tuple]]]:
+    """Make the table ``items``, two fifths of its colours missing; give who reads it."""
+    names = write_toy_images(tmp_path / "shop", [COLOURS[row % 4] for row in range(ROWS)])
+    with psycopg.connect(host=server, user="owner", dbname="postgres", autocommit=True) as owner:
+        owner.execute("DROP TABLE IF EXISTS items")
+        owner.execute(
+            "CREATE TABLE items (sku int PRIMARY KEY, image text, colour varchar(20), price int)"
+        )
+        with owner.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO items VALUES (%s, %s, %s, %s)",
+                [
+                    (row, name, None if row % 5 in (0, 3) else COLOURS[row % 4], row)
+                    for row, name in enumerate(names)
+                ],
+            )
+        owner.execute("UPDATE items SET colour = ' N/A ' WHERE sku = 5")
+        owner.execute(
+            "DO $$ BEGIN CREATE ROLE filler LOGIN; "
+            "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+        )
+        # The least that a job needs: to read, and to set the one column.
+        owner.execute("GRANT SELECT, UPDATE (colour) ON items TO filler")
+        yield lambda: owner.execute("SELECT * FROM items ORDER BY sku").fetchall()
+
+
+@pytest.fixture
+def address(server: str, monkeypatch: pytest.MonkeyPatch) -> Address:
+    monkeypatch.setenv("PGHOST", server)
+    monkeypatch.setenv("PGUSER", "filler")
+    return Address.parse("postgresql:///postgres?table=public.items")
+
+
+def fill(address: Address, tmp_path: Path, out: str = "run", **options):
+    return fill_postgres(
+        address,
+        SCHEMA,
+        ToyEncoder(),
+        tmp_path / out,
+        FillOptions(progress=False, **options),
+        base=tmp_path / "shop",
+    )
+
+
+def test_missing_cells_are_filled_and_the_others_left_alone(
+    shop: Callable[[], list[tuple]], address: Address, tmp_path: Path
+) -> None:
+    before = shop()
+    summary = fill(address, tmp_path)
+    after = shop()
+    assert summary.attributes["colour"].filled > 50
+    assert sum(old != new for old, new in zip(before, after, strict=True)) == summary.filled
+    for old, new in zip(before, after, strict=True):
+        assert (old[0], old[1], old[3]) == (new[0], new[1], new[3])
+        if old[2] in COLOURS:
+            assert new[2] == old[2]
+        else:
+            assert new[2] in (COLOURS[new[0] % 4], old[2])
+    assert after[5][2] == COLOURS[1]
+    assert fill(address, tmp_path).filled == summary.filled
+    assert shop() == after
+    with RunFolder.locked(tmp_path / "run") as folder:
+        assert undo_postgres(folder, folder.run()) == summary.filled
+    assert shop() == before
+
+
+def test_a_cell_that_somebody_fills_meanwhile_stays_theirs(
+    shop: Callable[[], list[tuple]],
+    address: Address,
+    server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import rac.attributes.postgres.job as job
+
+    plain = job._write_back
+
+    def meanwhile(*arguments):
+        with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+            owner.execute("UPDATE items SET colour = 'theirs' WHERE sku IN (3, 5)")
+        return plain(*arguments)
+
+    monkeypatch.setattr(job, "_write_back", meanwhile)
+    fill(address, tmp_path)
+    after = shop()
+    assert after[3][2] == after[5][2] == "theirs"
+    with RunFolder.locked(tmp_path / "run") as folder:
+        undo_postgres(folder, folder.run())
+    undone = shop()
+    assert undone[3][2] == undone[5][2] == "theirs"
+    assert undone[8][2] is None
+
+
+def test_a_dry_run_writes_nothing_into_the_database(
+    shop: Callable[[], list[tuple]], address: Address, tmp_path: Path
+) -> None:
+    before = shop()
+    assert fill(address, tmp_path, dry_run=True).filled > 50
+    assert shop() == before
+
+
+def test_mistakes_are_told(
+    shop: Callable[[], list[tuple]], address: Address, server: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="PGPASSWORD"):
+        Address.parse("postgresql://me:secret@db/shop?table=items")
+    with pytest.raises(InputError, match="which table"):
+        Address.parse("postgresql://db/shop")
+    with pytest.raises(InputError, match=r"no table 'public\.nothing'"):
+        fill(Address(address.server, "public", "nothing"), tmp_path)
+    with pytest.raises(InputError, match=r"'shade'.*ALTER TABLE"):
+        fill_postgres(
+            address,
+            parse_schema("attributes: {shade: {values: [a, b]}}"),
+            ToyEncoder(),
+            tmp_path / "run",
+            FillOptions(progress=False),
+        )
+    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+        owner.execute("REVOKE UPDATE (colour) ON items FROM filler")
+    with pytest.raises(JobFailed, match=r"'colour'.*permission denied"):
+        fill(address, tmp_path)
+
+
+def test_a_job_killed_at_any_moment_loses_nothing_and_doubles_nothing(
+    shop: Callable[[], list[tuple]],
+    address: Address,
+    tmp_path: Path,
+) -> None:
+    """Killed at random moments and started again, until it gets through; the table then is what
+    one undisturbed run makes of it, and undoing it gives the first one back."""
+    url, folder = str(address), str(tmp_path / "shop")
+    before = shop()
+    run_whole(fill_database, url, folder, str(tmp_path / "whole"))
+    expected = shop()
+    undo(tmp_path / "whole")
+    assert shop() == before
+    seconds = run_whole(fill_database, url, folder, str(tmp_path / "second"))
+    undo(tmp_path / "second")
+    draw = random.Random(0)
+    killed = 0
+    for moment in range(KILLS):
+        out = str(tmp_path / f"run{moment}")
+        for _ in range(2):
+            after = draw.uniform(0.3 * seconds, seconds)
+            killed += run_and_kill(after, fill_database, url, folder, out)
+        run_whole(fill_database, url, folder, out)
+        assert shop() == expected, moment
+        undo(Path(out))
+        assert shop() == before, moment
+    assert killed >= KILLS // 2
+
+
+def undo(run: Path) -> None:
+    with RunFolder.locked(run) as folder:
+        undo_postgres(folder, folder.run())
