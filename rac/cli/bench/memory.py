@@ -30,14 +30,14 @@ def memory(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Build and search a memory of made vectors, beside autofaiss with the same RAM.
+    """Build and search a memory of made vectors, beside autofaiss with the same RAM.
 
     Without autofaiss the fastest of a few raw FAISS recipes stands in for it. A run keeps twice
     the vectors on the disk.
 
-    \b
     Example:
-      rac bench memory --rows 1000000 --dim 512 --json
+
+        rac bench memory --rows 1000000 --dim 512 --json
     """
     from rac.bench.memory import bench_memory
     from rac.cli.index.sizes import byte_count

@@ -72,14 +72,14 @@ def build(
     allow_private_hosts: PrivateHostsOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Embed the images of a table and store them as a memory in DIR.
+    """Embed the images of a table and store them as a memory in DIR.
 
     A folder that holds a memory gets the new one as its next version; bad images are left out.
     What is in RAM does not grow with the table.
 
-    \b
     Example:
-      rac index build products.csv --label category --metric whitened -o runs/memory
+
+        rac index build products.csv --label category --metric whitened -o runs/memory
     """
     from rac.cli.index.embedded import EmbeddedRows, base_of
     from rac.cli.index.told import tell_written

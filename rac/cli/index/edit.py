@@ -53,11 +53,11 @@ def add(
     allow_private_hosts: PrivateHostsOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Embed the images of a table and add them to a memory, all at once or not at all.
+    """Embed the images of a table and add them to a memory, all at once or not at all.
 
-    \b
     Example:
-      rac index add runs/memory new-products.csv --label category
+
+        rac index add runs/memory new-products.csv --label category
     """
     from rac.cli.index.told import tell_written
     from rac.tables import open_table
@@ -86,11 +86,11 @@ def upsert(
     allow_private_hosts: PrivateHostsOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Add the rows of a table, in the place of those that have the same ids.
+    """Add the rows of a table, in the place of those that have the same ids.
 
-    \b
     Example:
-      rac index upsert runs/memory corrected.csv --label category
+
+        rac index upsert runs/memory corrected.csv --label category
     """
     from rac.cli.index.told import tell_written
     from rac.tables import open_table
@@ -116,13 +116,13 @@ def delete(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Delete rows by id, all at once; an id that is not there stops it.
+    """Delete rows by id, all at once; an id that is not there stops it.
 
     The room they take is given back by `rac index compact`.
 
-    \b
     Example:
-      rac index delete runs/memory item17 item23
+
+        rac index delete runs/memory item17 item23
     """
     from rac.cli.index.told import tell_written
     from retrieval_index import Memory
@@ -153,14 +153,14 @@ def compact(
     force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Write a memory anew without its deleted rows, and build its index anew.
+    """Write a memory anew without its deleted rows, and build its index anew.
 
     The stored vectors are used; nothing is embedded again. With --metric the metric is fitted
     again, for instance after many edits.
 
-    \b
     Example:
-      rac index compact runs/memory --metric whitened
+
+        rac index compact runs/memory --metric whitened
     """
     from rac.cli.index.told import tell_written
     from retrieval_index import Memory
@@ -181,11 +181,11 @@ def compact(
 
 
 def rollback(folder: MemoryArgument, json: JsonOption = False) -> None:
-    r"""Go back to the version before the current one; done again, it comes back.
+    """Go back to the version before the current one; done again, it comes back.
 
-    \b
     Example:
-      rac index rollback runs/memory
+
+        rac index rollback runs/memory
     """
     from rac.cli.index.told import tell_written
     from retrieval_index import Memory

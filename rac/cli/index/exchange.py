@@ -24,14 +24,14 @@ from rac.cli.index.options import (
 
 
 def export(folder: MemoryArgument, out: OutOption, json: JsonOption = False) -> None:
-    r"""Write a memory as plain files that other programs read.
+    """Write a memory as plain files that other programs read.
 
     vectors.npy, rows.parquet, index.faiss (exact, inner product, ids are row numbers),
     metric.npz, memory.json, and texts.npy where there are text vectors.
 
-    \b
     Example:
-      rac index export runs/memory -o plain
+
+        rac index export runs/memory -o plain
     """
     from retrieval_index import Memory, export_memory
 
@@ -82,11 +82,11 @@ def import_plain(
     force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Make a memory from vectors and rows that are there already; nothing is embedded.
+    """Make a memory from vectors and rows that are there already; nothing is embedded.
 
-    \b
     Example:
-      rac index import --vectors img_emb.npy --rows metadata.parquet --id url -o runs/memory
+
+        rac index import --vectors img_emb.npy --rows metadata.parquet --id url -o runs/memory
     """
     from rac.cli.index.told import tell_written
     from rac.encoders import load_encoder

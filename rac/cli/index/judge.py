@@ -35,11 +35,11 @@ def duplicates(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    r"""List the rows that show nearly the same, and where their labels contradict each other.
+    """List the rows that show nearly the same, and where their labels contradict each other.
 
-    \b
     Example:
-      rac index duplicates runs/memory --threshold 0.98
+
+        rac index duplicates runs/memory --threshold 0.98
     """
     import numpy as np
 
@@ -111,14 +111,14 @@ def try_edit(
     allow_private_hosts: PrivateHostsOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Say which classes would gain and lose by an edit; nothing is changed.
+    """Say which classes would gain and lose by an edit; nothing is changed.
 
     Every labelled row that is there before and after is classified by its neighbours among the
     others, in the memory as it is and as the edit would leave it.
 
-    \b
     Example:
-      rac index try runs/memory --add new-products.csv --label category --delete item17
+
+        rac index try runs/memory --add new-products.csv --label category --delete item17
     """
     from rac.cli.index.edit import given_ids, rows_for
     from rac.errors import InputError
@@ -150,13 +150,13 @@ def harmful(
     most: Annotated[int, typer.Option("--most", min=1, help="Rows to list.")] = 20,
     json: JsonOption = False,
 ) -> None:
-    r"""List the rows that mislead others most; wrong labels float up.
+    """List the rows that mislead others most; wrong labels float up.
 
     A row misleads another where it is among its neighbours with another label.
 
-    \b
     Example:
-      rac index harmful runs/memory --most 50
+
+        rac index harmful runs/memory --most 50
     """
     from rac.memory_harm import harmful_rows
     from retrieval_index import Memory

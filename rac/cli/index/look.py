@@ -60,14 +60,14 @@ def search(
     encoder: StoredEncoderOption = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Show the rows of a memory that are nearest to an image or a text, best first.
+    """Show the rows of a memory that are nearest to an image or a text, best first.
 
     A text is compared with the images where the memory holds embeddings (build --space
     embedding), and with the rows' texts where these were embedded too (build --search-texts).
 
-    \b
     Example:
-      rac index search runs/memory photo.jpg -k 5 --where split=train
+
+        rac index search runs/memory photo.jpg -k 5 --where split=train
     """
     from rac.cli.index.embedded import encoder_for
     from rac.errors import InputError
@@ -103,11 +103,11 @@ def search(
 
 
 def info(folder: MemoryArgument, json: JsonOption = False) -> None:
-    r"""Say what a memory holds and how it was made.
+    """Say what a memory holds and how it was made.
 
-    \b
     Example:
-      rac index info runs/memory
+
+        rac index info runs/memory
     """
     from retrieval_index import Memory
 
@@ -137,11 +137,11 @@ def verify(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Check every byte of a memory, and that its parts agree; a damaged file is named.
+    """Check every byte of a memory, and that its parts agree; a damaged file is named.
 
-    \b
     Example:
-      rac index verify runs/memory --recall
+
+        rac index verify runs/memory --recall
     """
     from retrieval_index import Memory, verify_folder
 

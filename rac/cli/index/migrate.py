@@ -56,14 +56,14 @@ def migrate(
     allow_private_hosts: PrivateHostsOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Embed a memory's images again with another encoder, compare both, and publish the new one.
+    """Embed a memory's images again with another encoder, compare both, and publish the new one.
 
     Ids, labels, texts and other columns stay; the metric is fitted again. A row whose image can
     no longer be read is left out and counted. `rac index rollback` goes back.
 
-    \b
     Example:
-      rac index migrate runs/memory --encoder ViT-B-32/laion2b_s34b_b79k --dry-run
+
+        rac index migrate runs/memory --encoder ViT-B-32/laion2b_s34b_b79k --dry-run
     """
     from rac.cli.index.embedded import EmbeddedRows
     from rac.cli.index.told import tell_written
