@@ -19,25 +19,29 @@ _context.set_forkserver_preload(
 
 def fill_files(table: str, out: str) -> None:
     """Fill a table with the toy encoder, its ledger in parts of 40 rows."""
-    import rac.attributes.fill as fill
+    import rac.attributes.decide_job as decide_job
+    import rac.attributes.filled_copy as filled_copy
     import rac.attributes.store as store
+    from rac.attributes.fill import fill_table
+    from rac.attributes.prepare import FillOptions
     from rac.attributes.schema import parse_schema
     from rac.tables import open_table
     from tests.toy import ToyEncoder
 
-    fill.PART_ROWS = fill._BATCH_ROWS = 40
+    for module in (decide_job, filled_copy):
+        module.PART_ROWS = module.BATCH_ROWS = 40
     store._COMMIT_ROWS = 16
     schema = parse_schema("attributes: {colour: {target_precision: 0.9}}")
-    options = fill.FillOptions(progress=False, batch_size=8)
-    fill.fill_table(open_table(table), schema, ToyEncoder(), Path(out), options)
+    options = FillOptions(progress=False, batch_size=8)
+    fill_table(open_table(table), schema, ToyEncoder(), Path(out), options)
 
 
 def fill_database(url: str, folder: str, out: str) -> None:
     """Fill a table of a database with the toy encoder, seven cells in a transaction."""
     import rac.attributes.postgres.write_back as write_back
-    from rac.attributes.fill import FillOptions
     from rac.attributes.postgres.address import Address
     from rac.attributes.postgres.job import fill_postgres
+    from rac.attributes.prepare import FillOptions
     from rac.attributes.schema import parse_schema
     from tests.toy import ToyEncoder
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from rac.attributes.features import sample_features
-from rac.attributes.fill import Prepared
 from rac.attributes.filler import score_prompts
-from rac.attributes.learn import JUDGED_ROWS, Known, find_known, judge
+from rac.attributes.judge import judge
+from rac.attributes.known import JUDGED_ROWS, Known, find_known
+from rac.attributes.prepare import Prepared
 from rac.attributes.zero_shot import PromptBank
 from rac.encoders.base import unit_norm
 from rac.progress import progress_bar

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from eval.thumbnails import Thumbnail, make_thumbnail
 from rac.attributes.ledger import Decision
 from rac.attributes.run_folder import RunFolder
-from rac.attributes.store import stretches
+from rac.attributes.store import BATCH_ROWS, stretches
 from rac.attributes.undo import schema_of
 from rac.errors import InputError
 from rac.images import BadImage, ImageLimits, read_image_bytes
@@ -23,7 +23,6 @@ from rac.tables import Table
 from retrieval_index.files import replace_file
 
 _SIDE = 280
-_BATCH_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def _read_rows(
 ) -> dict[int, _Shown]:
     found: dict[int, _Shown] = {}
     last = max(wanted, default=-1)
-    for first, batch in stretches(table, _BATCH_ROWS):
+    for first, batch in stretches(table, BATCH_ROWS):
         here = sorted(row - first for row in wanted if first <= row < first + batch.num_rows)
         if ident is not None:
             ids = [item.id for item in table.items(batch, first)]

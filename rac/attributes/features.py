@@ -26,7 +26,8 @@ from rac.attributes.filler import (
     ruled_out,
     score_prompts,
 )
-from rac.attributes.learn import find_known, learn_attribute
+from rac.attributes.known import find_known
+from rac.attributes.learn import learn_attribute
 from rac.attributes.projection import Projection
 from rac.attributes.rows import Cells
 from rac.attributes.schema import Schema

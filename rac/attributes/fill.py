@@ -9,201 +9,33 @@ A job that was killed goes on where it was; ``state.json`` in its folder says wh
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from rac.attributes.cells import MISSING, OUTSIDE
-from rac.attributes.columns import CellReader, DistinctCells, check_columns, fill_column
-from rac.attributes.decide import Decider
-from rac.attributes.features import fit_filler
+from rac.attributes.decide_job import decide_all
+from rac.attributes.filled_copy import filled_batches
 from rac.attributes.filler import Filler
-from rac.attributes.given import given_attributes
-from rac.attributes.ledger import PART_ROWS, Decision, Ledger
-from rac.attributes.rows import Cells
+from rac.attributes.ledger import Decision
+from rac.attributes.prepare import FillOptions, Prepared, prepare_fill
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import Schema
-from rac.attributes.store import StoredEmbeddings, ensure_store, stretches
+from rac.attributes.store import StoredEmbeddings
 from rac.attributes.summary import AttributeSummary, FillSummary, summarise
-from rac.attributes.threshold import CONFIDENCE
 from rac.embedding import EmbeddingCache
-from rac.embedding.stages import Stages
-from rac.embedding.stream import embed_rows
 from rac.encoders.base import Encoder
-from rac.errors import InputError, JobFailed
+from rac.errors import InputError
 from rac.images import ImageLimits
-from rac.progress import progress_bar
 from rac.tables import Table, write_like
 
-_BATCH_ROWS = 8192
 _IDS_NAMED = 5
-
-
-@dataclass(frozen=True)
-class FillOptions:
-    """How a job is done.
-
-    Attributes:
-        max_bad: end the job when more than this share of the images (0 to 1) is bad; None for
-            never.
-        confidence: in (0, 1), with which each target precision is promised.
-        seed: of folds and samples; the same seed gives the same files.
-        limit: consider only so many rows, from the start; the copy then holds only these.
-        dry_run: decide everything, and write all but the filled copy.
-        workers: attributes learnt side by side; one for each processor if None.
-        batch_size: images in one forward pass.
-        progress: whether progress bars are shown.
-    """
-
-    max_bad: float | None = None
-    confidence: float = CONFIDENCE
-    seed: int = 0
-    limit: int | None = None
-    dry_run: bool = False
-    workers: int | None = None
-    batch_size: int = 64
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"--limit must be at least 1, not {self.limit}")
-        if not 0 < self.confidence < 1:
-            raise InputError(f"the confidence must lie between 0 and 1, not {self.confidence:g}")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A job whose images are embedded and whose cells are read.
-
-    Attributes:
-        table: to fill.
-        schema: which attributes.
-        encoder: of images and prompts.
-        options: how.
-        store: the embeddings of N rows.
-        cells: their coded cells.
-        embedded: rows embedded by this process.
-        new_columns: columns that the table does not have yet.
-    """
-
-    table: Table
-    schema: Schema
-    encoder: Encoder
-    options: FillOptions
-    store: StoredEmbeddings
-    cells: Cells
-    embedded: int
-    new_columns: list[str]
-
-    @property
-    def key(self) -> str:
-        """What the decisions follow from, in one hash."""
-        digest = hashlib.sha256()
-        facts = [
-            version("rac"),
-            self.schema.hash,
-            self.encoder.identity,
-            self.store.manifest.items,
-            self.options.confidence,
-            self.options.seed,
-            len(self.store.ok),
-        ]
-        digest.update(json.dumps(facts).encode())
-        for name, codes in self.cells.codes.items():
-            words = self.cells.vocabularies[name].names
-            digest.update(json.dumps([name, words]).encode())
-            digest.update(np.ascontiguousarray(codes).tobytes())
-        return digest.hexdigest()
-
-    def fit(self) -> Filler:
-        """Learn all attributes from their known cells."""
-        options = self.options
-        with progress_bar("learning", None, shown=options.progress):
-            return fit_filler(
-                self.schema,
-                self.cells,
-                self.store.embedding,
-                self.store.trunk,
-                self.store.ok,
-                self.encoder,
-                confidence=options.confidence,
-                seed=options.seed,
-                workers=options.workers,
-            )
-
-
-def prepare_fill(
-    table: Table,
-    schema: Schema,
-    encoder: Encoder,
-    folder: RunFolder,
-    options: FillOptions,
-    *,
-    cache: EmbeddingCache | None = None,
-    image_limits: ImageLimits | None = None,
-) -> Prepared:
-    """Embed the images, or find them embedded, and read the cells.
-
-    Raises:
-        InputError: schema and table do not fit.
-        JobFailed: too many bad images, or the table changed while the job ran.
-    """
-    table.require("image")
-    roles = {"image": table.roles.image, "id": table.roles.id}
-    new_columns = check_columns(schema, table.schema, roles)
-    given = given_attributes(schema, table)
-    embed = partial(
-        embed_rows,
-        base=table.base,
-        encoder=encoder,
-        cache=cache,
-        limits=image_limits,
-        stages=Stages(),
-    )
-    total = table.num_rows()
-    with progress_bar("embedding", total, shown=options.progress) as advance:
-        done = 0
-
-        def moved(rows: int) -> None:
-            nonlocal done
-            done += rows
-            folder.note("embedding", rows=done, of=total)
-            advance(rows)
-
-        store, embedded = ensure_store(
-            folder.path / "embeddings",
-            table,
-            encoder,
-            embed,
-            batch_size=options.batch_size,
-            limit=options.limit,
-            max_bad=options.max_bad,
-            moved=moved,
-        )
-    folder.note("reading")
-    readers = {**{name: CellReader(one) for name, one in schema.attributes.items()}, **given}
-    for _, batch in stretches(table, _BATCH_ROWS, limit=options.limit):
-        for reader in readers.values():
-            reader.read(DistinctCells.read(table, batch, reader.attribute.column))
-    read = {name: reader.finish() for name, reader in readers.items()}
-    cells = Cells(
-        {name: vocabulary for name, (vocabulary, _) in read.items()},
-        {name: codes for name, (_, codes) in read.items()},
-    )
-    if {len(codes) for codes in cells.codes.values()} != {len(store.ok)}:
-        raise _changed(table)
-    return Prepared(table, schema, encoder, options, store, cells, embedded, new_columns)
 
 
 def fill_table(
@@ -261,7 +93,7 @@ def fill_table(
         files = {"ledger": str(folder.ledger.path), "quarantine": str(out / "quarantine.csv")}
         if not options.dry_run:
             folder.note("writing")
-            batches = _filled_batches(job, decided.ledger)
+            batches = filled_batches(job, decided.ledger)
             files["filled"] = str(write_like(table, out, "filled", batches))
         folder.publish_ledger(decided.ledger, metadata)
         folder.write_quarantine(job.store)
@@ -273,7 +105,7 @@ def fill_table(
             rows=len(job.store.ok),
             bad_images=len(job.store.bad),
             bad_reasons=dict(Counter(reason.partition(":")[0] for _, _, reason in job.store.bad)),
-            attributes=summaries(job, filler, decided.counts),
+            attributes=_summaries(job, filler, decided.counts),
             new_columns=job.new_columns,
             duplicate_ids=duplicates,
             first_duplicates=first_duplicates,
@@ -300,62 +132,7 @@ def fill_table(
     return summary
 
 
-@dataclass(frozen=True)
-class Decided:
-    """The decisions of a job.
-
-    Attributes:
-        ledger: holds them, published or not.
-        counts: how often each (attribute, decision) occurs.
-        before: rows that an earlier run had decided.
-    """
-
-    ledger: Ledger
-    counts: Counter[tuple[str, str]]
-    before: int
-
-
-def decide_all(
-    job: Prepared, filler: Filler, folder: RunFolder, metadata: Mapping[str, Any]
-) -> Decided:
-    """Decide every cell, part by part; parts that an unfinished run has left are kept."""
-    key = str(metadata["key"])
-    counts: Counter[tuple[str, str]] = Counter()
-    rows = len(job.store.ok)
-    whole = range(-(-rows // PART_ROWS))
-    if folder.ledger.metadata().get("key") == key and folder.ledger.parts() == list(whole):
-        for number in whole:
-            counts.update(_counted(folder.ledger.read(number, ["attribute", "decision"])))
-        return Decided(folder.ledger, counts, rows)
-    drafts = folder.draft_ledger(key, str(metadata["created"]))
-    there = [number for number in drafts.parts() if number in whole]
-    # Parts are written in order, so those that are there are the first ones.
-    start = len(there) * PART_ROWS
-    for number in there:
-        counts.update(_counted(drafts.read(number, ["attribute", "decision"])))
-    decider = Decider(job.table, job.store, job.cells, filler)
-    waiting: list[pa.RecordBatch] = []
-    done = min(start, rows)
-    with progress_bar("deciding", rows, shown=job.options.progress) as advance:
-        advance(done)
-        for first, batch in stretches(job.table, _BATCH_ROWS, start=start, limit=job.options.limit):
-            if first + batch.num_rows > rows:
-                raise _changed(job.table)
-            waiting.extend(decider.decide(batch, first))
-            done = first + batch.num_rows
-            advance(batch.num_rows)
-            if done % PART_ROWS == 0 or done == rows:
-                number = (done - 1) // PART_ROWS
-                drafts.write_part(number, waiting)
-                counts.update(_counted(pa.Table.from_batches(waiting)))
-                waiting = []
-                folder.note("deciding", rows=done, of=rows)
-    if done != rows:
-        raise _changed(job.table)
-    return Decided(drafts, counts, min(start, rows))
-
-
-def summaries(
+def _summaries(
     job: Prepared, filler: Filler, counts: Mapping[tuple[str, str], int]
 ) -> dict[str, AttributeSummary]:
     """Give the figures of each attribute out of the ledger's counts."""
@@ -372,51 +149,6 @@ def summaries(
             not_applicable=counts.get((name, Decision.NOT_APPLICABLE), 0),
         )
     return found
-
-
-def written_values(schema: Schema, part: pa.Table) -> dict[str, tuple[list[int], list[str]]]:
-    """Give for each attribute the rows that were written and what was written into them."""
-    columns = part.select(["row", "attribute", "decision", "value"]).to_pydict()
-    found: dict[str, tuple[list[int], list[str]]] = {name: ([], []) for name in schema.attributes}
-    absent = {name for name, one in schema.attributes.items() if one.not_applicable is not None}
-    for row, name, decision, value in zip(*columns.values(), strict=True):
-        written = decision == Decision.FILLED or (
-            decision == Decision.NOT_APPLICABLE and name in absent
-        )
-        if written:
-            found[name][0].append(row)
-            found[name][1].append(value)
-    return found
-
-
-def _filled_batches(job: Prepared, ledger: Ledger) -> Iterator[pa.RecordBatch]:
-    written: dict[str, dict[int, str]] = {}
-    there = set(ledger.parts())
-    number = -1
-    done = 0
-    for first, batch in stretches(job.table, _BATCH_ROWS, limit=job.options.limit):
-        if first // PART_ROWS != number:
-            number = first // PART_ROWS
-            if number not in there:
-                raise _changed(job.table)
-            found = written_values(job.schema, ledger.read(number))
-            written = {
-                name: dict(zip(rows, values, strict=True)) for name, (rows, values) in found.items()
-            }
-        filled = batch
-        for name, attribute in job.schema.attributes.items():
-            here = written[name]
-            # Rows come in order, so those of this batch are the first ones left.
-            values: dict[int, str] = {}
-            for row in list(here):
-                if row >= first + batch.num_rows:
-                    break
-                values[row - first] = here.pop(row)
-            filled = fill_column(job.table, filled, attribute, values)
-        done = first + batch.num_rows
-        yield filled
-    if done != len(job.store.ok):
-        raise _changed(job.table)
 
 
 def _metadata(job: Prepared, folder: RunFolder) -> dict[str, Any]:
@@ -439,22 +171,8 @@ def _metadata(job: Prepared, folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def _counted(part: pa.Table) -> Counter[tuple[str, str]]:
-    plain = pa.table(
-        {name: part.column(name).cast(pa.string()) for name in ("attribute", "decision")}
-    )
-    counted = plain.group_by(["attribute", "decision"]).aggregate([([], "count_all")])
-    return Counter(
-        {(row["attribute"], row["decision"]): row["count_all"] for row in counted.to_pylist()}
-    )
-
-
 def _duplicates(store: StoredEmbeddings) -> tuple[int, list[str]]:
     counts = store.ids.value_counts()
     times = counts.field("counts").to_numpy(zero_copy_only=False)
     repeated = counts.field("values").filter(pa.array(times > 1))
     return int((times - 1).sum()), repeated.slice(0, _IDS_NAMED).to_pylist()
-
-
-def _changed(table: Table) -> JobFailed:
-    return JobFailed(f"{table.source}: the table changed while the job ran; run it again")

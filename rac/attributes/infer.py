@@ -14,7 +14,7 @@ from rac.attributes.cells import MISSING, NOT_APPLICABLE, OUTSIDE, vocabulary_fr
 from rac.attributes.columns import DistinctCells, check_columns
 from rac.attributes.given import given_attributes
 from rac.attributes.schema import FORMAT_VERSION, Schema, parse_schema
-from rac.attributes.store import stretches
+from rac.attributes.store import BATCH_ROWS, stretches
 from rac.attributes.threshold import smallest_sample
 from rac.errors import InputError
 from rac.tables import Table
@@ -44,7 +44,7 @@ def infer_schema(table: Table, *, most_values: int = _MOST_VALUES) -> str:
     roles = {table.roles.image, table.roles.id, table.roles.text}
     names = [name for name in table.columns if name not in roles]
     cells: dict[str, list[str | None]] = {name: [] for name in names}
-    for _, batch in stretches(table, 8192, limit=_ROWS):
+    for _, batch in stretches(table, BATCH_ROWS, limit=_ROWS):
         for name in names:
             read = DistinctCells.read(table, batch, name)
             cells[name].extend(read.texts[number] for number in read.numbers.tolist())
@@ -178,7 +178,7 @@ def check_schema(schema: Schema, table: Table) -> list[AttributeCheck]:
     new = check_columns(schema, table.schema, roles)
     given_attributes(schema, table)
     counts: dict[str, Counter[str | None]] = {name: Counter() for name in schema.attributes}
-    for _, batch in stretches(table, 8192):
+    for _, batch in stretches(table, BATCH_ROWS):
         for name, attribute in schema.attributes.items():
             read = DistinctCells.read(table, batch, attribute.column)
             for number, times in Counter(read.numbers.tolist()).items():

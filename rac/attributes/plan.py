@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rac.attributes.cells import MISSING
-from rac.attributes.fill import Prepared
 from rac.attributes.filler import Filler, ruled_out
+from rac.attributes.prepare import Prepared
 
 
 @dataclass(frozen=True)

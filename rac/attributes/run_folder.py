@@ -80,7 +80,8 @@ class RunFolder:
         """Put the finished ledger into its place, if it is not there already."""
         if drafts is not self.ledger:
             drafts.publish(self.ledger.path, metadata)
-            shutil.rmtree(self._drafts, ignore_errors=True)
+        # Also those that a job left which was killed just after it had published.
+        shutil.rmtree(self._drafts, ignore_errors=True)
 
     def write_quarantine(self, store: StoredEmbeddings) -> None:
         """Write the bad images: id, row (from 0), image, reason (a word), detail (a sentence)."""

@@ -32,6 +32,11 @@ from retrieval_index.files import replace_file
 
 _FLOAT = np.dtype("<f4")
 _COMMIT_ROWS = 1024
+
+BATCH_ROWS = 8192
+"""Rows of a table read at a time where nothing else sets the size; a part of the ledger holds a
+whole number of such batches."""
+
 _ROWS = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),

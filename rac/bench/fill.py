@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 from rac.attributes.audit import audit_cells
 from rac.attributes.features import code_cells, fill_features
-from rac.attributes.fill import FillOptions, Prepared, fill_table
+from rac.attributes.fill import fill_table
+from rac.attributes.prepare import FillOptions, Prepared
 from rac.attributes.schema import Schema, parse_schema
 from rac.attributes.store import ItemsDigest, StoredEmbeddings, StoreManifest
 from rac.blanking import blank_cells

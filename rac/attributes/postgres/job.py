@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from rac.attributes.fill import FillOptions, fill_table
+from rac.attributes.fill import fill_table
 from rac.attributes.postgres.address import Address, read_shape
 from rac.attributes.postgres.snapshot import needed_columns, write_snapshot
 from rac.attributes.postgres.write_back import (
@@ -19,6 +19,7 @@ from rac.attributes.postgres.write_back import (
     cell_batches,
     revert_batch,
 )
+from rac.attributes.prepare import FillOptions
 from rac.attributes.run_folder import RunFolder, read_json, write_json
 from rac.attributes.schema import Schema
 from rac.attributes.summary import FillSummary

@@ -48,7 +48,7 @@ def audit(
     from dataclasses import asdict
 
     from rac.attributes.audit import audit_cells, write_doubts
-    from rac.attributes.fill import FillOptions, prepare_fill
+    from rac.attributes.prepare import FillOptions, prepare_fill
     from rac.attributes.run_folder import RunFolder
     from rac.attributes.schema import load_schema
     from rac.embedding import EmbeddingCache

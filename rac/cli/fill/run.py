@@ -21,7 +21,7 @@ from rac.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from rac.attributes.fill import FillOptions
+    from rac.attributes.prepare import FillOptions
     from rac.attributes.schema import Schema
     from rac.attributes.summary import FillSummary
     from rac.embedding import EmbeddingCache
@@ -96,9 +96,10 @@ def fill(
       rac fill products.csv --schema schema.yaml -o runs/products
       rac fill 'postgresql://db/shop?table=public.items' --schema schema.yaml -o runs/shop
     """
-    from rac.attributes.fill import FillOptions, fill_table
+    from rac.attributes.fill import fill_table
     from rac.attributes.postgres.address import SCHEMES, Address
     from rac.attributes.postgres.job import fill_postgres
+    from rac.attributes.prepare import FillOptions
     from rac.attributes.schema import load_schema
     from rac.embedding import EmbeddingCache
     from rac.encoders import load_encoder
@@ -164,8 +165,8 @@ def _plan(
     *,
     json: bool,
 ) -> None:
-    from rac.attributes.fill import prepare_fill
     from rac.attributes.plan import plan_fill
+    from rac.attributes.prepare import prepare_fill
     from rac.attributes.run_folder import RunFolder
 
     with RunFolder.locked(out) as folder:

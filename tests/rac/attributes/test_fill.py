@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from rac.attributes.fill import FillSummary, fill_table
+from rac.attributes.fill import fill_table
 from rac.attributes.ledger import read_ledger
 from rac.attributes.schema import Schema, parse_schema
+from rac.attributes.summary import FillSummary
 from rac.errors import InputError, JobFailed
 from rac.tables import open_table
 from tests.toy import ToyEncoder, toy_image
@@ -250,7 +251,7 @@ def test_a_job_that_fails_leaves_the_run_before_as_it_was(
     def fails(*_: object) -> None:
         raise JobFailed("the disk is full")
 
-    monkeypatch.setattr("rac.attributes.fill.fill_column", fails)
+    monkeypatch.setattr("rac.attributes.filled_copy.fill_column", fails)
     with pytest.raises(JobFailed, match="disk"):
         run(table, tmp_path / "run", seed=1)
     assert {name: (tmp_path / "run" / name).read_bytes() for name in names} == before

@@ -44,7 +44,8 @@ def test_a_killed_job_ends_like_an_undisturbed_one(
 
 def test_a_job_goes_on_where_it_was(tmp_path: Path, write_catalogue: Callable[..., Path]) -> None:
     """Embedding ends after 80 of 160 rows; the next run opens only the other images."""
-    from rac.attributes.fill import FillOptions, fill_table
+    from rac.attributes.fill import fill_table
+    from rac.attributes.prepare import FillOptions
     from rac.attributes.run_folder import read_json
     from rac.attributes.schema import parse_schema
     from rac.attributes.store import StoreManifest, open_store

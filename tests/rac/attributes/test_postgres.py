@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rac.attributes.fill import FillOptions
 from rac.attributes.postgres.address import Address
 from rac.attributes.postgres.job import fill_postgres, undo_postgres
+from rac.attributes.prepare import FillOptions
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import parse_schema
 from rac.errors import InputError, JobFailed

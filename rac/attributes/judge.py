@@ -1,0 +1,158 @@
+"""Judging known cells by what had not seen them: what the promise rests on.
+
+Letters of shapes: N rows, J judged rows, M rows of the memory, P projected dimensions, C values,
+S slots (the values, and "not applicable" behind them where that can be the answer), F kinds of
+evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rac.attributes.cells import MISSING, NOT_APPLICABLE, OUTSIDE
+from rac.attributes.combine import Fusion
+from rac.attributes.cooccurrence import Cooccurrence, row_evidence
+from rac.attributes.evidence import KINDS, AttributeMemory
+from rac.attributes.filler import BoolArray, Doubles, IntArray, ruled_out, slot_scores
+from rac.attributes.folds import assign_folds, near_duplicate_groups
+from rac.attributes.known import Known
+from rac.attributes.rows import Cells
+from rac.attributes.threshold import shift_probability, value_offsets
+from rac.encoders.base import FloatArray
+
+FOLDS = 5
+
+_COUNTED_ROWS = 200_000
+_WEIGHED_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What models that had not seen them made of known cells.
+
+    Attributes:
+        places: (J,) which of the known rows.
+        truth: (J,) slots.
+        best: (J,) the likeliest slot.
+        probability: (J,) of it, corrected by its offset.
+        shares: (J, S) probabilities of all slots.
+        evidence: (J, S, F) what spoke for each slot.
+    """
+
+    places: IntArray
+    truth: IntArray
+    best: IntArray
+    probability: Doubles
+    shares: Doubles
+    evidence: FloatArray
+    raw: Doubles
+
+    @property
+    def right(self) -> BoolArray:
+        """(J,) whether the likeliest slot is the true one."""
+        return np.asarray(self.best == self.truth)
+
+
+def judge(
+    cells: Cells,
+    name: str,
+    known: Known,
+    features: FloatArray,
+    zero_shot: FloatArray,
+    *,
+    seed: int,
+    kinds: Sequence[int] = range(len(KINDS)),
+) -> Judged:
+    """Judge known cells by what had not seen them; arguments as for :func:`learn_attribute`."""
+    vocabulary = cells.vocabularies[name]
+    places = np.flatnonzero(known.judged)
+    folds = assign_folds(known.slots, near_duplicate_groups(features), FOLDS, seed)
+    seen = _as_seen(cells, vocabulary.attribute.applies_when, known)
+    everywhere = np.arange(len(places))
+    prompts = slot_scores(
+        known.slot_count, zero_shot[places], seen, vocabulary.attribute, everywhere
+    )
+    others = {other: seen.codes[other] for other in seen.codes if other != name}
+    counted = count_together(cells, name, known)
+    evidence = np.zeros((len(places), known.slot_count, len(KINDS)), np.float32)
+    fold_of = folds[places]
+    for fold in range(FOLDS):
+        learn = known.memory & (known.slots >= 0) & (folds != fold)
+        asked = fold_of == fold
+        if not asked.any() or not learn.any():
+            continue
+        memory = AttributeMemory(features[learn], known.slots[learn], known.slot_count)
+        part = known.rows[(folds == fold) & (known.slots >= 0)]
+        rest = counted.without(_count(cells, name, part, known)).tables()
+        here = {other: codes[asked] for other, codes in others.items()}
+        evidence[asked] = memory.evidence(
+            features[places[asked]], prompts[asked], row_evidence(rest, here, prompts[asked].shape)
+        ).scores
+    truth = known.slots[places]
+    reachable = truth >= 0
+    # A slot that the row's other cells rule out cannot be reached, whatever the evidence.
+    reachable[reachable] = np.isfinite(prompts[reachable, truth[reachable]])
+    truth = np.where(reachable, truth, OUTSIDE)
+    shares = np.zeros(prompts.shape)
+    weighed = weighed_places(truth)
+    start = Fusion.fit(evidence[weighed], truth[weighed], kinds=kinds)
+    for fold in range(FOLDS):
+        learn, asked = weighed_places(np.where(fold_of != fold, truth, OUTSIDE)), fold_of == fold
+        fusion = start
+        if len(learn):
+            fusion = Fusion.fit(evidence[learn], truth[learn], start=start, kinds=kinds)
+        shares[asked] = fusion.probabilities(evidence[asked])
+    best = shares.argmax(axis=1)
+    raw = shares.max(axis=1)
+    right = best == truth
+    probability = raw.copy()
+    for fold in range(FOLDS):
+        learn, asked = fold_of != fold, fold_of == fold
+        offsets = value_offsets(raw[learn], right[learn], best[learn], known.slot_count)
+        probability[asked] = shift_probability(raw[asked], offsets[best[asked]])
+    return Judged(places, truth, best, probability, shares, evidence, raw)
+
+
+def _as_seen(cells: Cells, telling: object, known: Known) -> Cells:
+    """Give the judged rows' cells, with the telling ones of the stand-ins hidden."""
+    seen = cells.take(known.rows[known.judged])
+    hidden = known.stand_in[known.judged]
+    if not hidden.any():
+        return seen
+    names = set(telling) if isinstance(telling, dict) else set()
+    codes = {
+        name: np.where(hidden, np.int32(MISSING), one) if name in names else one
+        for name, one in seen.codes.items()
+    }
+    return Cells(seen.vocabularies, codes)
+
+
+def count_together(cells: Cells, name: str, known: Known) -> Cooccurrence:
+    """Count what goes together over all rows, or over a stretch of them in a large table."""
+    codes = cells.codes[name][:_COUNTED_ROWS]
+    rows = np.flatnonzero((codes >= 0) | (codes == NOT_APPLICABLE) | _ruled_head(cells, name))
+    return _count(cells, name, np.union1d(rows, known.rows[known.slots >= 0]), known)
+
+
+def _ruled_head(cells: Cells, name: str) -> BoolArray:
+    return ruled_out(cells.take(slice(0, _COUNTED_ROWS)), name)
+
+
+def _count(cells: Cells, name: str, rows: IntArray, known: Known) -> Cooccurrence:
+    part = cells.take(rows)
+    slots = part.codes[name].astype(np.int64)
+    slots[slots < 0] = known.slot_count - 1
+    others = {other: codes for other, codes in part.codes.items() if other != name}
+    sizes = {other: len(cells.vocabularies[other].names) for other in others}
+    return Cooccurrence.count(slots, others, sizes, known.slot_count)
+
+
+def weighed_places(truth: IntArray) -> IntArray:
+    """Give the places that the weights are fitted on: those with a slot, evenly thinned."""
+    places = np.flatnonzero(truth >= 0)
+    if len(places) <= _WEIGHED_ROWS:
+        return places
+    return places[np.linspace(0, len(places) - 1, _WEIGHED_ROWS).astype(np.int64)]
