@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from eval.arrays import Bools, Floats
 from eval.ledgers import FillRun
 from eval.parquet_rows import read_rows
-from eval.thumbnails import ImageReader, Thumbnail, make_thumbnail
+from eval.pictures import Album, StoredImages, open_album
+from eval.thumbnails import ImageReader, Thumbnail
 
 SIDE = 112
 _ALTERNATIVES_SHOWN = 3
@@ -43,7 +44,14 @@ class DoubtfulSet:
     cells: tuple[DoubtfulCell, ...]
 
 
-def pick_doubtful(run: FillRun, attribute: str, read: ImageReader, count: int) -> list[DoubtfulSet]:
+def pick_doubtful(
+    run: FillRun,
+    attribute: str,
+    read: ImageReader,
+    count: int,
+    *,
+    stored: StoredImages | None = None,
+) -> list[DoubtfulSet]:
     """Pick doubtful cells of an attribute; ties in the ledger's order.
 
     Args:
@@ -51,6 +59,7 @@ def pick_doubtful(run: FillRun, attribute: str, read: ImageReader, count: int) -
         attribute: one of its attributes.
         read: gives the bytes of an image reference.
         count: at most this many of each kind; 0 for none.
+        stored: gives images that lie in the cells of the run's table.
     """
     cells = run.cells
     mine = (cells.attribute == cells.attributes.index(attribute)) & ~cells.known
@@ -82,9 +91,11 @@ def pick_doubtful(run: FillRun, attribute: str, read: ImageReader, count: int) -
         chosen = rows[np.argsort(key[rows], kind="stable")][:count]
         if chosen.size:
             details = read_rows(run.ledger, chosen, _DETAILS).to_pylist()
-            references = _references(run, [detail["id"] for detail in details])
+            ids = [detail["id"] for detail in details]
+            references = _references(run, ids)
+            album = open_album(zip(ids, references, strict=True), read, run.table, stored)
             shown = tuple(
-                _cell(run, int(cell), detail, reference, read)
+                _cell(run, int(cell), detail, reference, album)
                 for cell, detail, reference in zip(chosen, details, references, strict=True)
             )
             found.append(DoubtfulSet(title, explanation, len(rows), shown))
@@ -100,7 +111,7 @@ def _references(run: FillRun, ids: list[str]) -> list[str | None]:
 
 
 def _cell(
-    run: FillRun, cell: int, detail: dict[str, Any], reference: str | None, read: ImageReader
+    run: FillRun, cell: int, detail: dict[str, Any], reference: str | None, album: Album
 ) -> DoubtfulCell:
     cells = run.cells
     truth, value = int(cells.truth[cell]), cells.values[int(cells.best[cell])]
@@ -117,5 +128,5 @@ def _cell(
         threshold=detail.get("threshold"),
         truth=cells.values[truth] if truth >= 0 else None,
         alternatives=tuple(others[:_ALTERNATIVES_SHOWN]),
-        picture=None if run.images is None else make_thumbnail(reference, read, SIDE),
+        picture=None if run.images is None else album.thumbnail(str(detail["id"]), reference, SIDE),
     )

@@ -10,7 +10,8 @@ import numpy as np
 from eval.arrays import Bools, Floats, Ints
 from eval.evaluation import Evaluation
 from eval.outcomes import Outcomes
-from eval.thumbnails import ImageReader, Thumbnail, make_thumbnail
+from eval.pictures import Album, StoredImages, open_album
+from eval.thumbnails import ImageReader, Thumbnail
 
 QUERY_SIDE = 176
 NEIGHBOUR_SIDE = 104
@@ -53,7 +54,24 @@ class ExampleSet:
     examples: tuple[Example, ...]
 
 
-def pick_examples(evaluation: Evaluation, read: ImageReader, count: int = 6) -> list[ExampleSet]:
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of examples before they are put together: the rows that were chosen of it."""
+
+    title: str
+    explanation: str
+    total: int
+    rows: Ints
+
+
+def pick_examples(
+    evaluation: Evaluation,
+    read: ImageReader,
+    count: int = 6,
+    *,
+    read_neighbour: ImageReader | None = None,
+    stored: StoredImages | None = None,
+) -> list[ExampleSet]:
     """Pick examples of each kind, at most one a class before any class comes twice.
 
     Rescued rows come rarest class first, the others most confident first; ties in row order.
@@ -62,6 +80,8 @@ def pick_examples(evaluation: Evaluation, read: ImageReader, count: int = 6) -> 
         evaluation: the run.
         read: gives the bytes of an image reference.
         count: at most this many of each kind; 0 for none.
+        read_neighbour: the same for neighbours, where their images lie elsewhere.
+        stored: gives images that lie in the cells of the run's tables.
 
     Returns:
         Only kinds that have rows; empty where rows have neither images nor neighbours.
@@ -74,16 +94,12 @@ def pick_examples(evaluation: Evaluation, read: ImageReader, count: int = 6) -> 
     doubt: Floats = np.zeros(len(outcomes))
     if outcomes.confidence is not None:
         doubt = -outcomes.confidence
-    sets: list[ExampleSet] = []
+    kinds: list[_Kind] = []
 
     def add(title: str, explanation: str, mask: Bools, key: Floats) -> None:
         rows = _spread(np.flatnonzero(mask), outcomes.labels, key)[:count]
         if rows.size:
-            shown = tuple(
-                _example(outcomes, int(row), cells, read)
-                for row, cells in zip(rows, outcomes.rows(rows), strict=True)
-            )
-            sets.append(ExampleSet(title, explanation, int(np.count_nonzero(mask)), shown))
+            kinds.append(_Kind(title, explanation, int(np.count_nonzero(mask)), rows))
 
     if outcomes.base is not None:
         base_right = outcomes.base == outcomes.labels
@@ -108,7 +124,30 @@ def pick_examples(evaluation: Evaluation, read: ImageReader, count: int = 6) -> 
         ~right,
         doubt,
     )
-    return sets
+    if not kinds:
+        return []
+    chosen = np.unique(np.concatenate([kind.rows for kind in kinds]))
+    details: list[dict[str, Any]] = outcomes.rows(chosen)
+    header = outcomes.header
+    queries = open_album(
+        ((one["id"], one.get("image")) for one in details), read, header.source, stored
+    )
+    neighbours = open_album(
+        (near[:2] for one in details for near in _near(one)),
+        read_neighbour or read,
+        None if header.training is None else header.training.source,
+        stored,
+    )
+    examples = {
+        int(row): _example(outcomes, int(row), cells, queries, neighbours)
+        for row, cells in zip(chosen, details, strict=True)
+    }
+    return [
+        ExampleSet(
+            kind.title, kind.explanation, kind.total, tuple(examples[int(row)] for row in kind.rows)
+        )
+        for kind in kinds
+    ]
 
 
 def _spread(rows: Ints, labels: Ints, key: Floats) -> Ints:
@@ -124,12 +163,14 @@ def _spread(rows: Ints, labels: Ints, key: Floats) -> Ints:
     return spread
 
 
-def _example(outcomes: Outcomes, row: int, cells: dict[str, Any], read: ImageReader) -> Example:
+def _example(
+    outcomes: Outcomes, row: int, cells: dict[str, Any], queries: Album, neighbours: Album
+) -> Example:
     classes = outcomes.classes
     label = classes[int(outcomes.labels[row])]
     picture = None
     if "image" in cells:
-        picture = make_thumbnail(cells["image"], read, QUERY_SIDE)
+        picture = queries.thumbnail(cells["id"], cells["image"], QUERY_SIDE)
     counts = outcomes.train_counts
     return Example(
         id=cells["id"],
@@ -140,30 +181,30 @@ def _example(outcomes: Outcomes, row: int, cells: dict[str, Any], read: ImageRea
         base=_name(classes, outcomes.base, row),
         retrieval=_name(classes, outcomes.retrieval, row),
         picture=picture,
-        neighbours=tuple(_neighbours(cells, label, read)),
-    )
-
-
-def _neighbours(cells: dict[str, Any], label: str, read: ImageReader) -> list[ShownNeighbour]:
-    names = cells.get("neighbour_ids") or []
-    empty: list[None] = [None] * len(names)
-    labels = cells.get("neighbour_labels") or empty
-    scores = cells.get("neighbour_scores") or empty
-    images = cells.get("neighbour_images")
-    shown: list[ShownNeighbour] = []
-    for name, near_label, score, image in zip(names, labels, scores, images or empty, strict=True):
-        if name is None or len(shown) == NEIGHBOURS_SHOWN:
-            continue
-        shown.append(
+        neighbours=tuple(
             ShownNeighbour(
                 id=name,
                 label=near_label,
                 score=None if score is None else float(score),
                 same=near_label == label,
-                picture=None if images is None else make_thumbnail(image, read, NEIGHBOUR_SIDE),
+                picture=neighbours.thumbnail(name, image, NEIGHBOUR_SIDE)
+                if "neighbour_images" in cells
+                else None,
             )
-        )
-    return shown
+            for name, image, near_label, score in _near(cells)
+        ),
+    )
+
+
+def _near(cells: dict[str, Any]) -> list[tuple[str, str | None, str | None, float | None]]:
+    """Id, image reference, label and similarity of the neighbours that are shown of a row."""
+    names = cells.get("neighbour_ids") or []
+    columns = (
+        cells.get(f"neighbour_{name}") or [None] * len(names)
+        for name in ("images", "labels", "scores")
+    )
+    there = [near for near in zip(names, *columns, strict=True) if near[0] is not None]
+    return there[:NEIGHBOURS_SHOWN]
 
 
 def _name(classes: tuple[str, ...], given: Ints | None, row: int) -> str | None:

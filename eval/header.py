@@ -24,6 +24,7 @@ class RunHeader:
         classes: (C,) unique names, in the order of every score column.
         train_counts: (C,) training rows of each class, or None where unknown.
         image_folder: where relative image paths start.
+        neighbour_folder: where those of neighbours start; None where it is the same folder.
         source: the table that the rows come from, as the user named it.
         training: the images that the model was trained on, or None where unknown.
         selection: the images that epochs, thresholds, k or weights were chosen by, or None where
@@ -35,6 +36,7 @@ class RunHeader:
     classes: tuple[str, ...]
     train_counts: Ints | None
     image_folder: str | None
+    neighbour_folder: str | None
     source: str | None
     training: ImageSet | None
     selection: ImageSet | None
@@ -53,6 +55,7 @@ class RunHeader:
             "classes": list(self.classes),
             "train_counts": None if counts is None else [int(count) for count in counts],
             "image_folder": self.image_folder,
+            "neighbour_folder": self.neighbour_folder,
             "source": self.source,
             "training": None if self.training is None else self.training.as_json(),
             "selection": None if self.selection is None else self.selection.as_json(),
@@ -88,6 +91,7 @@ def header_from_bytes(text: bytes, file: Path) -> RunHeader:
             classes=tuple(said["classes"]),
             train_counts=None if counts is None else as_indices(counts, "train_counts"),
             image_folder=said.get("image_folder"),
+            neighbour_folder=said.get("neighbour_folder"),
             source=said.get("source"),
             training=_images(said.get("training")),
             selection=_images(said.get("selection")),

@@ -60,6 +60,8 @@ def _check(outcomes: Outcomes, images: ImageSet | None) -> OverlapCheck:
     source = outcomes.header.source
     if images is None:
         return _nothing("not checked")
+    if not len(images) and images.source is None:
+        return _nothing("no images")
     same_table = source is not None and source == images.source
     if outcomes.digests is None or outcomes.digested is None or not len(images):
         by_name = source is not None and images.source is not None

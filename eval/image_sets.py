@@ -31,7 +31,8 @@ class ImageSet:
 
     Attributes:
         source: the table that they come from, as the user named it; None where unknown.
-        digests: (M,) rising, from :func:`digests_of`; empty where contents are unknown.
+        digests: (M,) rising, from :func:`digests_of`; empty where contents are unknown, or where
+            there is no source either and it was done with no images at all.
     """
 
     source: str | None
@@ -62,6 +63,14 @@ class ImageSet:
         place = np.searchsorted(self.digests, digests)
         found: Bools = self.digests[np.minimum(place, len(self.digests) - 1)] == digests
         return found
+
+    def joined(self, digests: Digests) -> ImageSet:
+        """The set with more digests (K,) in it, of the same source.
+
+        >>> len(image_set(["00" * 32]).joined(digests_of(pa.array(["ff" * 32, "00" * 32]))))
+        2
+        """
+        return ImageSet(self.source, np.union1d(self.digests, digests))
 
     def as_json(self) -> dict[str, str | None]:
         """The set as JSON values; the digests as base64 of little-endian 64-bit numbers."""

@@ -56,6 +56,7 @@ class FillRun:
         promises: by attribute.
         images: the columns id and image (references as text); None where unknown.
         image_folder: where relative references start.
+        table: that the images belong to, as the user named it; None where unknown.
         metadata: what the ledger says of itself.
     """
 
@@ -64,6 +65,7 @@ class FillRun:
     promises: Mapping[str, FillPromise]
     images: pa.Table | None
     image_folder: Path
+    table: str | None
     metadata: Mapping[str, Any]
 
 
@@ -103,6 +105,7 @@ def read_fill_run(
     truth: pa.Table | None = None,
     images: pa.Table | None = None,
     image_folder: str | Path = ".",
+    table: str | None = None,
 ) -> FillRun:
     """Read a fill run.
 
@@ -113,22 +116,23 @@ def read_fill_run(
             run's own schema, counts as that value; null and "unknown" words count as not known.
         images: the columns id and image.
         image_folder: where relative image references start.
+        table: that the images belong to, for those that lie in its cells.
 
     Raises:
         ReportFault: not a readable ledger, a column is missing, or ids of the truth repeat.
     """
     file = _ledger(path)
-    table = _read(file, _COLUMNS)
+    rows = _read(file, _COLUMNS)
     metadata = fill_metadata(path)
-    attributes = _coded(table, "attribute")
-    values = _coded(table, "value")
-    reasons = _coded(table, "reason")
-    decisions = _coded(table, "decision")
+    attributes = _coded(rows, "attribute")
+    values = _coded(rows, "value")
+    reasons = _coded(rows, "reason")
+    decisions = _coded(rows, "decision")
     known = np.isin(decisions.index, positions_in(decisions.names, ["known"]))
     filled = np.isin(decisions.index, positions_in(decisions.names, ["filled"]))
     reason = _reasons(reasons, decisions, known | filled)
-    names, truths = _truths(table, attributes, values, truth, _schema_of(metadata))
-    chance = table.column("probability").cast(pa.float64()).to_numpy().astype(np.float64)
+    names, truths = _truths(rows, attributes, values, truth, _schema_of(metadata))
+    chance = rows.column("probability").cast(pa.float64()).to_numpy().astype(np.float64)
     return FillRun(
         ledger=file,
         cells=FillCells(
@@ -146,6 +150,7 @@ def read_fill_run(
         promises=_promises(file.with_name(_SUMMARY)),
         images=images,
         image_folder=Path(image_folder),
+        table=table,
         metadata=metadata,
     )
 

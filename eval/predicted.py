@@ -53,6 +53,7 @@ class Predictions:
         neighbour_images: references of their images, as in ``images``.
         images: (N,) reference of each row's image: a path relative to ``image_folder``.
         image_folder: where image paths start.
+        neighbour_folder: where those of neighbours start; None where it is the same folder.
         content_hashes: (N,) SHA-256 of each image's bytes in hexadecimal, None where unknown.
         source: the table that the rows come from, as the user named it.
         training: the images that the model was trained on, so that overlap can be refused.
@@ -82,6 +83,7 @@ class Predictions:
     neighbour_images: Cells | None = None
     images: Sequence[str | None] | None = None
     image_folder: str | None = None
+    neighbour_folder: str | None = None
     content_hashes: Sequence[str | None] | None = None
     source: str | None = None
     training: ImageSet | None = None
@@ -127,6 +129,7 @@ class Predictions:
             classes=tuple(self.classes),
             train_counts=None if self.train_counts is None else as_indices(self.train_counts, ""),
             image_folder=self.image_folder,
+            neighbour_folder=self.neighbour_folder,
             source=self.source,
             training=self.training,
             selection=self.selection,

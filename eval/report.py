@@ -14,6 +14,7 @@ from eval.examples import ExampleSet, pick_examples
 from eval.fills import FillScore, evaluate_cells, sum_fills
 from eval.ledgers import FillPromise, FillRun
 from eval.outcomes import Outcomes, reduce_predictions
+from eval.pictures import StoredImages
 from eval.predictions import PredictionFile, Predictions
 from eval.schema import (
     FillMetrics,
@@ -69,6 +70,7 @@ def build_report(
     examples: int = 6,
     image_folder: str | Path | None = None,
     read_image: ImageReader | None = None,
+    stored_images: StoredImages | None = None,
     resamples: int = 1000,
     seed: int = 0,
     bins: int = 15,
@@ -88,6 +90,7 @@ def build_report(
         image_folder: where relative image paths start, in place of what the predictions say. No
             file outside of it is opened.
         read_image: gives the bytes of an image reference, in place of the folder.
+        stored_images: gives images that lie in the cells of a table, where rows have no reference.
         resamples: bootstrap resamples, at least 1.
         seed: of the bootstrap.
         bins: of the calibration diagram.
@@ -114,11 +117,17 @@ def build_report(
         if any(outcomes.name == other.outcomes.name for other in evaluations):
             raise ReportFault(f"two runs are named {outcomes.name!r}; a report needs to tell them")
         evaluation = evaluate(outcomes, settings, force=force)
-        reader = read_image or FolderReader(
-            Path(image_folder or outcomes.header.image_folder or ".")
-        )
         evaluations.append(evaluation)
-        shown.append(tuple(pick_examples(evaluation, reader, examples)))
+        here = Path(image_folder or outcomes.header.image_folder or ".")
+        near = Path(image_folder or outcomes.header.neighbour_folder or here)
+        picked = pick_examples(
+            evaluation,
+            read_image or FolderReader(here),
+            examples,
+            read_neighbour=read_image or FolderReader(near),
+            stored=stored_images,
+        )
+        shown.append(tuple(picked))
     scores = dict(fills or {}) if fill_run is None else evaluate_cells(fill_run.cells)
     total = sum_fills(list(scores.values())) if scores else None
     return Report(
@@ -137,7 +146,7 @@ def build_report(
         examples=tuple(shown),
         fills=scores,
         fills_total=total,
-        doubtful=_doubtful(fill_run, image_folder, read_image, examples),
+        doubtful=_doubtful(fill_run, image_folder, read_image, stored_images, examples),
     )
 
 
@@ -182,12 +191,16 @@ def _doubtful(
     run: FillRun | None,
     image_folder: str | Path | None,
     read_image: ImageReader | None,
+    stored: StoredImages | None,
     count: int,
 ) -> dict[str, tuple[DoubtfulSet, ...]]:
     if run is None:
         return {}
     reader = read_image or FolderReader(Path(image_folder or run.image_folder))
-    return {name: tuple(pick_doubtful(run, name, reader, count)) for name in run.cells.attributes}
+    return {
+        name: tuple(pick_doubtful(run, name, reader, count, stored=stored))
+        for name in run.cells.attributes
+    }
 
 
 def _fill_records(scores: Mapping[str, FillScore], run: FillRun | None) -> dict[str, FillMetrics]:

@@ -158,8 +158,9 @@ class Convention(_Record):
 class OverlapCheck(_Record):
     """Whether test rows are among the images of training, or of the selection of settings."""
 
-    checked: Literal["content", "table", "not checked"] = Field(
-        description="by content hash; by the names of the tables alone; or not at all"
+    checked: Literal["content", "table", "no images", "not checked"] = Field(
+        description="by content hash; by the names of the tables alone; there is nothing to check, "
+        "since it was done with no images; or not at all"
     )
     same_table: bool = Field(description="both are the same table by name")
     rows: int = Field(description="evaluated rows whose image is among those images")
@@ -170,8 +171,12 @@ class OverlapCheck(_Record):
 
     @property
     def broken(self) -> bool:
-        """Whether figures from these rows cannot be trusted."""
-        return self.same_table or self.rows > 0
+        """Whether figures from these rows cannot be trusted.
+
+        Where the contents of all rows were compared, these decide: another file may have the name.
+        """
+        compared = self.checked == "content" and not self.unknown
+        return self.rows > 0 or (self.same_table and not compared)
 
 
 class Honesty(_Record):

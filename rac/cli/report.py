@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,6 +95,7 @@ def report(
     from eval.report import build_report, write_report
     from eval.terminal import summarise
     from rac.errors import InputError, JobFailed
+    from rac.stored_images import stored_images
 
     gates = [parse_gate(text) for text in fail_if_worse or []]
     fills = [path for path in runs if is_fill_run(path)]
@@ -111,6 +113,7 @@ def report(
         fill_run=_fill_run(fills[0], truth, id) if fills else None,
         examples=examples,
         image_folder=images,
+        stored_images=partial(stored_images, id=id),
         seed=seed,
         force=force,
     )
@@ -182,9 +185,12 @@ def _fill_run(path: Path, truth: str | None, id: str | None) -> FillRun:
                 f"{', '.join(table.columns)}"
             )
         truths, shown = read(table, there)
-        return read_fill_run(path, truth=truths, images=shown, image_folder=table.base or ".")
-    try:
-        table = open_table(str(fill_metadata(path).get("table", "")), id=id)
-    except InputError:
-        return read_fill_run(path)  # the table has moved; the report does without its pictures
-    return read_fill_run(path, images=read(table, {})[1], image_folder=table.base or ".")
+    else:
+        try:
+            table = open_table(str(fill_metadata(path).get("table", "")), id=id)
+        except InputError:
+            return read_fill_run(path)  # the table has moved; the report does without its pictures
+        truths, shown = None, read(table, {})[1]
+    return read_fill_run(
+        path, truth=truths, images=shown, image_folder=table.base or ".", table=table.source
+    )

@@ -38,6 +38,7 @@ def write_large(path: Path, rows: int, classes: int, scores: tuple[str, ...]) ->
         classes=tuple(names.to_pylist()),
         train_counts=counts,
         image_folder=None,
+        neighbour_folder=None,
         source=None,
         training=None,
         selection=None,
