@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval_index.arrays import FloatArray, IntArray, unit_norm
-from retrieval_index.memory import Memory
 from retrieval_index.near_duplicates import NearDuplicates
+from retrieval_index.view import View
 
 _BLOCK_QUERIES = 1024
 _BLOCK_ROWS = 16_384
@@ -37,7 +37,7 @@ class DuplicatePairs:
         return len(self.first)
 
 
-def duplicate_pairs(memory: Memory, threshold: float) -> DuplicatePairs:
+def duplicate_pairs(memory: View, threshold: float) -> DuplicatePairs:
     """Find the pairs of rows that show nearly the same.
 
     Every row is compared with every other where the memory is searched exactly. Where it has an
@@ -82,7 +82,7 @@ def repeated(pairs: DuplicatePairs, count: int) -> npt.NDArray[np.bool_]:
     return gone
 
 
-def repeated_ids(memory: Memory, threshold: float) -> list[str]:
+def repeated_ids(memory: View, threshold: float) -> list[str]:
     """Give the ids of the rows that only repeat an earlier one."""
     gone = repeated(duplicate_pairs(memory, threshold), len(memory))
     return [memory.ids[row] for row in np.flatnonzero(gone)]
@@ -103,7 +103,7 @@ def _every_pair(vectors: FloatArray, threshold: float) -> tuple[IntArray, IntArr
     return _joined(found)
 
 
-def _near_pairs(memory: Memory) -> tuple[IntArray, IntArray]:
+def _near_pairs(memory: View) -> tuple[IntArray, IntArray]:
     found: list[tuple[IntArray, IntArray]] = []
     for top in range(0, len(memory), _BLOCK_ROWS):
         asking = np.arange(top, min(top + _BLOCK_ROWS, len(memory)))

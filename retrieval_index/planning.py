@@ -48,9 +48,12 @@ class Candidate:
 
 
 def exact_is_enough(rows: int, dim: int, plan: IndexPlan) -> bool:
-    """Say whether the exact search meets the plan: always with ``flat``, never with a kind."""
+    """Say whether the exact search meets the plan: always with ``flat``, never with a kind.
+
+    There is no index over no rows, whatever the plan says.
+    """
     if plan.kind != "auto":
-        return plan.kind == "flat"
+        return plan.kind == "flat" or rows == 0
     size = 4 * rows * dim
     fits = plan.max_memory is None or size <= plan.max_memory
     return rows < _LEAST_ROWS or (fits and size <= plan.latency_ms * _EXACT_BYTES_PER_MS)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from retrieval_index.contents import load_contents
 from retrieval_index.errors import CorruptMemory, MemoryFault
 from retrieval_index.files import sha256_file
 from retrieval_index.manifest import MANIFEST, FileEntry, Manifest
-from retrieval_index.memory import Memory
 from retrieval_index.rows import check_rows
 from retrieval_index.store import Store, length_fault
+from retrieval_index.view import View
 
 _SAMPLE = 64
 _TOLERANCE = 1e-5
@@ -19,6 +20,8 @@ _TOLERANCE = 1e-5
 
 def verify_folder(folder: str | Path) -> Manifest:
     """Check everything that can be checked of a memory on disk, the kept version included.
+
+    Where a writer publishes meanwhile, what it published is checked instead.
 
     Args:
         folder: the memory's folder.
@@ -31,14 +34,25 @@ def verify_folder(folder: str | Path) -> Manifest:
         CorruptMemory: something is damaged; the message names every damaged file.
     """
     store = Store(folder)
-    manifest = store.current()
+    while True:
+        manifest = store.current()
+        faults = _faults(store, manifest)
+        if not faults:
+            return manifest
+        # A writer may have removed files that were still to be read.
+        if store.current().version == manifest.version:
+            raise CorruptMemory("\n".join(faults))
+
+
+def _faults(store: Store, manifest: Manifest) -> list[str]:
     faults = file_faults(store, manifest)
     if faults:
-        raise CorruptMemory("\n".join(faults))
-    faults = content_faults(Memory.open(folder))
-    if faults:
-        raise CorruptMemory("\n".join(f"{folder}: {line}" for line in faults))
-    return manifest
+        return faults
+    try:
+        view = View(load_contents(store, manifest), manifest, store.folder)
+    except CorruptMemory as damaged:
+        return [str(damaged)]
+    return [f"{store.folder}: {line}" for line in content_faults(view)]
 
 
 def file_faults(store: Store, manifest: Manifest) -> list[str]:
@@ -64,7 +78,7 @@ def file_faults(store: Store, manifest: Manifest) -> list[str]:
     return faults
 
 
-def content_faults(memory: Memory) -> list[str]:
+def content_faults(memory: View) -> list[str]:
     """Check that counts agree, ids are unique, the metric fits, and rows find themselves."""
     faults = []
     count = memory.manifest.count
@@ -97,7 +111,7 @@ def content_faults(memory: Memory) -> list[str]:
     return faults
 
 
-def _may_miss(memory: Memory) -> float:
+def _may_miss(memory: View) -> float:
     """Give the share of rows that need not find themselves: twice what the index misses."""
     recall = memory.manifest.index.measured_recall
     return 0.0 if recall is None else 2 * (1 - recall) + 0.02

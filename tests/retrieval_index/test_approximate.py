@@ -112,6 +112,15 @@ def test_all_but_a_few_rows_deleted_are_still_all_found(
     assert [sorted(line[line >= 0]) for line in found.rows] == [[0, 1, 2, 3]] * 3
 
 
+def test_a_compacted_memory_without_rows_has_no_index(tmp_path: Path, vectors: np.ndarray) -> None:
+    """Guards a crash: no index can be trained on no rows. The plan is kept for later."""
+    memory = build(tmp_path / "m", vectors[:50], "ivf").delete(names(50)).compact()
+    assert len(memory) == 0
+    assert memory.manifest.index.kind == "flat"
+    filled = memory.add(vectors[:50], make_rows(names(50))).compact(force=True)
+    assert filled.manifest.index.kind == "ivf"
+
+
 def test_adding_does_not_train_anew_and_many_rows_are_taken_into_the_index(
     tmp_path: Path, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,11 @@ from retrieval_index import (
     make_rows,
     verify_folder,
 )
+from retrieval_index import verify as verify_module
 from retrieval_index.contents import Contents
+from retrieval_index.manifest import Manifest
 from retrieval_index.segment import Segment
+from retrieval_index.store import Store
 from retrieval_index.verify import content_faults
 
 MakeMemory = Callable[..., Memory]
@@ -123,3 +126,24 @@ def test_contents_that_contradict_each_other_are_found(rng: np.random.Generator)
     ]
     [fault] = broken(rows=sound.rows.set_column(0, "id", [["same"] * 9]))
     assert "ids must be unique" in fault
+
+
+def test_a_version_that_is_published_while_verifying_is_no_damage(
+    make_memory: MakeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards a false alarm: the version kept before vanished between its manifest and its files."""
+    memory = make_memory().add(np.array([[0.0, -1.0]]), make_rows(["g"]))
+    folder = memory.folder
+    assert folder is not None
+    real, seen = verify_module.file_faults, []
+
+    def slow_faults(store: Store, manifest: Manifest) -> list[str]:
+        if not seen:
+            memory.delete(["a"]).delete(["b"])
+        faults = real(store, manifest)
+        seen.append(faults)
+        return faults
+
+    monkeypatch.setattr(verify_module, "file_faults", slow_faults)
+    assert verify_folder(folder).version == 4
+    assert seen[0] != [], "the alarm was there"
