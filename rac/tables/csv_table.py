@@ -13,8 +13,9 @@ import pyarrow as pa
 from rac.errors import InputError
 from rac.tables.cells import cell_text
 from rac.tables.columns import check_names
+from rac.tables.csv_copy import Record, copy_csv, read_records
 from rac.tables.csv_dialect import CsvDialect, find_dialect
-from rac.tables.encoding import TextEncoding, find_encoding
+from rac.tables.encoding import find_encoding
 from rac.tables.table import Table
 
 _SAMPLE_CHARACTERS = 64 * 1024
@@ -52,22 +53,16 @@ class CsvTable(Table):
         handle.seek(len(self._encoding.mark))
         return io.TextIOWrapper(handle, encoding=self._encoding.name, newline="")
 
-    def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield (line number, cells) of each row that is not blank, the header first."""
+    def _records(self) -> Iterator[Record]:
+        """Yield the rows, the header first; blank lines belong to the row behind them."""
         if csv.field_size_limit() < _LONGEST_CELL:
             csv.field_size_limit(_LONGEST_CELL)
         with self._open() as handle:
-            reader = csv.reader(handle, delimiter=self.dialect.delimiter, strict=True)
-            while True:
-                line = reader.line_num + 1
-                try:
-                    row = next(reader)
-                except StopIteration:
-                    return
-                except (csv.Error, UnicodeDecodeError) as error:
-                    raise InputError(f"{self._path}, line {line}: {error}") from error
-                if row:
-                    yield line, row
+            yield from read_records(handle, self.dialect.delimiter, self._path)
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield (line number, cells) of each row that is not blank, the header first."""
+        return ((record.line, record.cells) for record in self._records() if record.cells)
 
     def _read(self, size: int) -> Iterator[pa.RecordBatch]:
         rows = self._rows()
@@ -92,49 +87,20 @@ class CsvTable(Table):
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _write(self, path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-        write_csv(path, schema, batches, self.dialect, self._encoding)
+        copy_csv(path, schema, batches, self._records(), self.dialect, self._encoding)
 
 
-def write_csv(
-    path: Path,
-    schema: pa.Schema,
-    batches: Iterable[pa.RecordBatch],
-    dialect: CsvDialect | None = None,
-    encoding: TextEncoding | None = None,
-) -> None:
-    """Write batches as CSV; null cells become empty ones.
-
-    Raises:
-        InputError: a cell cannot be written in the encoding.
-    """
-    dialect = dialect or CsvDialect()
-    encoding = encoding or TextEncoding("utf-8", b"")
-    with open(path, "wb") as raw:
-        raw.write(encoding.mark)
-        with io.TextIOWrapper(raw, encoding=encoding.name, newline="") as handle:
-            writer = csv.writer(
-                handle,
-                delimiter=dialect.delimiter,
-                lineterminator=dialect.line_end,
-                quoting=csv.QUOTE_ALL if dialect.quote_all else csv.QUOTE_MINIMAL,
-            )
-            try:
-                writer.writerow(schema.names)
-                for batch in batches:
-                    columns = [column.to_pylist() for column in batch.columns]
-                    for row in zip(*columns, strict=True):
-                        writer.writerow(
-                            [cell if isinstance(cell, str) else cell_text(cell) for cell in row]
-                        )
-                handle.flush()
-            except UnicodeEncodeError as error:
-                raise InputError(
-                    f"{path.name}: {error.object[error.start : error.end]!r} cannot be written in "
-                    f"{encoding.name}, the table's encoding; save the table as UTF-8 first"
-                ) from error
-            if not dialect.ends_with_line_end:
-                size = raw.tell() - len(dialect.line_end.encode(encoding.name))
-                os.ftruncate(raw.fileno(), size)
+def write_csv(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write batches as a new CSV file in UTF-8; null cells become empty ones."""
+    with open(path, "w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(schema.names)
+        for batch in batches:
+            columns = [column.to_pylist() for column in batch.columns]
+            for row in zip(*columns, strict=True):
+                writer.writerow(
+                    [cell if isinstance(cell, str) else cell_text(cell) for cell in row]
+                )
 
 
 def _ends_with_line_end(path: Path) -> bool:

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from rac.errors import InputError
 from rac.tables.cells import JSON_CELLS, from_json
+from rac.tables.jsonl_copy import dump_json, patch_object
 from rac.tables.table import Table
 
 _OPTIONAL = b"rac.optional"
-_BLANK = b" \t\r\n"
+_BLANK = " \t\r\n"
 
 
 class JsonlTable(Table):
@@ -47,21 +48,25 @@ class JsonlTable(Table):
         """Give the number of objects."""
         return self._count
 
-    def _objects(self, pairs: Any = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _objects(self, pairs: Any = None) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each object as it is written and as it is; blank lines stand before the text."""
+        blank = ""
         with open(self._path, "rb") as handle:
             for line, data in enumerate(handle, start=1):
-                text = data.removeprefix(b"\xef\xbb\xbf") if line == 1 else data
-                if not text.strip(_BLANK):
-                    continue
                 try:
-                    row = json.loads(text.decode("utf-8"), object_pairs_hook=pairs)
+                    text = data.decode("utf-8")
+                    if not text.removeprefix("\ufeff").strip(_BLANK):
+                        blank += text
+                        continue
+                    row = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=pairs)
                 except (ValueError, RecursionError) as error:
                     raise InputError(f"{self._path}, line {line}: {error}") from error
                 if not isinstance(row, dict):
                     raise InputError(
                         f"{self._path}, line {line}: not a JSON object ({{...}}) but a {_kind(row)}"
                     )
-                yield line, row
+                yield blank + text, row
+                blank = ""
 
     def _read(self, size: int) -> Iterator[pa.RecordBatch]:
         waiting: list[dict[str, Any]] = []
@@ -78,22 +83,32 @@ class JsonlTable(Table):
         for field in self.schema:
             cells = [row.get(field.name) for row in rows]
             if JSON_CELLS in (field.metadata or {}):
-                cells = [None if cell is None else _dump(cell) for cell in cells]
+                cells = [None if cell is None else dump_json(cell) for cell in cells]
             columns.append(pa.array(cells, field.type))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _write(self, path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         as_json = {field.name for field in schema if JSON_CELLS in (field.metadata or {})}
         optional = {field.name for field in schema if _OPTIONAL in (field.metadata or {})}
-        with open(path, "w", encoding="utf-8", newline="\n") as handle:
+        originals = self._objects()
+        written = "\n"
+        with open(path, "w", encoding="utf-8", newline="") as handle:
             for batch in batches:
                 for row in batch.to_pylist():
+                    text, old = next(originals, (None, {}))
                     for name in as_json:
                         row[name] = from_json(row[name])
-                    for name in optional:
+                    # A key that the object never had is not given it for the sake of the others.
+                    unasked = optional if text is None else set(self.columns) - set(old)
+                    for name in unasked & set(row):
                         if row[name] is None:
                             del row[name]
-                    handle.write(_dump(row) + "\n")
+                    if not written.endswith("\n"):
+                        handle.write("\n")
+                    written = (
+                        dump_json(row) + "\n" if text is None else patch_object(text, old, row)
+                    )
+                    handle.write(written)
 
 
 def _field(name: str, kinds: set[str], sometimes_absent: bool) -> pa.Field:
@@ -140,11 +155,6 @@ def _is_utf8(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _dump(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if _is_utf8(text) else json.dumps(value)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -43,6 +43,10 @@ SAMPLES = {
     "one column with an empty cell": b'name\na\n""\n',
     "header only": b"id,name\n",
     "old mac": b"id,name\r1,a\r2,b\r",
+    "some quoted": b'id,"name","note"\n1,"a",b\n"2",c,"d"\n3,"e ""f""",\n',
+    "blank lines": b"\nid,name\n\n\n1,a\n\n2,b\n\n\n",
+    "two kinds of line ends": b"id,name\r\n1,a\n2,b\r\n",
+    "spaces": b"id, name\n1, a \n 2,  b\n",
     "formulas": b"id,name\n1,=1+1\n2,@x\n3,-5\n",
 }
 
@@ -53,6 +57,29 @@ def test_a_table_written_again_is_the_same_bytes(tmp_path: Path, data: bytes) ->
     path = write_like(table, tmp_path / "out", "filled", table.batches(1))
     assert path.read_bytes() == data
     assert path.name == "filled.csv"
+
+
+def test_what_did_not_change_stays_as_it_was_written(tmp_path: Path) -> None:
+    """A new cell is quoted where the old one was, or where it has to be; the rest is the shop's."""
+    data = b'id,"name",note\r\n"1","",a\n\n2,,"b"\n3,"x ""y""",'
+    table = open_table(written(tmp_path, data))
+    batch = table.with_cells(next(table.batches()), "name", {0: "red", 1: "red, blue"})
+    batch = table.with_cells(batch, "size", {0: "S", 2: "L"})
+    path = write_like(table, tmp_path / "out", "filled", [batch])
+    assert path.read_bytes() == (
+        b'id,"name",note,size\r\n"1","red",a,S\n\n2,"red, blue","b",\n3,"x ""y""",,L'
+    )
+    again = open_table(path)
+    batch = again.with_cells(next(again.batches()), "name", {0: "", 1: ""}).select([0, 1, 2])
+    back = write_like(again, tmp_path / "out", "back", [batch], without=["size"])
+    assert back.read_bytes() == data.replace(b"2,,", b'2,"",')
+
+
+def test_rows_that_the_original_lacks_follow_its_dialect(tmp_path: Path) -> None:
+    table = open_table(written(tmp_path, b"id;name\r\n1;a"))
+    batch = next(table.batches())
+    path = write_like(table, tmp_path / "out", "filled", [batch, batch, batch])
+    assert path.read_bytes() == b"id;name\r\n1;a\r\n1;a\r\n1;a"
 
 
 def test_what_is_read(tmp_path: Path) -> None:
