@@ -20,13 +20,15 @@ from rac.branches.base import CosineHead, Floats, Integers
 from rac.branches.retrieval import RetrievalBranch
 from rac.errors import InputError
 from rac.fusion import Fusion
+from rac.seen_images import SeenImages, read_seen_images
 from rac.tables import Item
-from retrieval_index import Memory, Metric, Neighbours
+from retrieval_index import Batch, Memory, Metric, Neighbours
 from retrieval_index.files import replace_file, sha256_file
 
 CONFIG = "config.json"
 TENSORS = "model.safetensors"
 MEMORY = "memory"
+IMAGES = "images.json"
 _CHUNK_ROWS = 4096
 
 
@@ -67,6 +69,7 @@ class ClassifierConfig(BaseModel):
         fallback: weights of the base branch alone, for an empty memory.
         metric_sha256: of the memory's fitted metric, which the base branch shares.
         tensors_sha256: of ``model.safetensors``; set when saving.
+        images_sha256: of ``images.json``; set when saving, None where the images are not known.
         training: the settings it was trained with, as JSON values.
         metrics: figures from training and validation rows.
     """
@@ -87,6 +90,7 @@ class ClassifierConfig(BaseModel):
     fallback: FusionConfig
     metric_sha256: str
     tensors_sha256: str | None = None
+    images_sha256: str | None = None
     training: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
 
@@ -140,9 +144,16 @@ class RacClassifier:
         config: what is written to ``config.json``.
         head: the base branch, in the metric of the memory.
         memory: rows with labels; labels that are no class of the model are not heard.
+        seen: the images that it was trained on and chosen by.
     """
 
-    def __init__(self, config: ClassifierConfig, head: CosineHead, memory: Memory) -> None:
+    def __init__(
+        self,
+        config: ClassifierConfig,
+        head: CosineHead,
+        memory: Memory,
+        seen: SeenImages = SeenImages(),  # noqa: B008  it is frozen
+    ) -> None:
         """Put the parts together.
 
         Raises:
@@ -163,6 +174,7 @@ class RacClassifier:
         self.config = config
         self.head = head
         self.memory = memory
+        self.seen = seen
         self.branch = RetrievalBranch(config.k, config.temperature, config.gamma)
         self.fusion = config.fusion.fusion()
         self.fallback = config.fallback.fusion()
@@ -192,7 +204,7 @@ class RacClassifier:
 
     def with_memory(self, memory: Memory) -> RacClassifier:
         """Give the same model over an edited memory; raises as the constructor does."""
-        return RacClassifier(self.config, self.head, memory)
+        return RacClassifier(self.config, self.head, memory, self.seen)
 
     def predict(self, features: npt.ArrayLike) -> ClassifierOutput:
         """Classify features; chunk by chunk, so that what is held besides the answer is bounded.
@@ -247,9 +259,9 @@ class RacClassifier:
         return np.exp(said), base, retrieval, near.scores, near.rows
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model folder: ``config.json``, ``model.safetensors`` and ``memory/``.
+        """Write the model folder: configuration, tensors, ``memory/`` and ``images.json``.
 
-        ``config.json`` is written last and vouches for the tensors, so that a folder whose writing
+        ``config.json`` is written last and vouches for the others, so that a folder whose writing
         was cut short is refused by ``load`` and never half believed.
 
         Returns:
@@ -261,14 +273,14 @@ class RacClassifier:
         target.mkdir(parents=True, exist_ok=True)
         home = target / MEMORY
         if self.memory.folder is None or self.memory.folder.resolve() != home.resolve():
-            Memory.create(
+            Memory.build(
                 home,
-                self.memory.vectors,
-                self.memory.rows,
+                [Batch(self.memory.vectors, self.memory.rows, None)],
                 encoder=self.config.encoder,
                 space=self.config.space,
                 metric=self.memory.metric,
                 encoder_name=self.config.encoder_name,
+                images_from=self.memory.manifest.images_from,
             )
         tensors: dict[str, npt.NDArray[Any]] = {
             "directions": np.ascontiguousarray(self.head.directions, dtype=np.float32),
@@ -276,8 +288,11 @@ class RacClassifier:
         }
         with replace_file(target / TENSORS) as draft:
             save_file(tensors, draft)
-        digest = sha256_file(target / TENSORS)
-        complete = self.config.model_copy(update={"tensors_sha256": digest})
+        digests = {
+            "tensors_sha256": sha256_file(target / TENSORS),
+            "images_sha256": self.seen.write(target / IMAGES),
+        }
+        complete = self.config.model_copy(update=digests)
         with replace_file(target / CONFIG) as draft:
             draft.write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return target
@@ -318,7 +333,10 @@ class RacClassifier:
         memory = Memory.open(home / MEMORY)
         memory.require(encoder=encoder, space=space)
         head = CosineHead(tensors["directions"], float(tensors["scale"][0]))
-        return cls(config, head, memory)
+        seen = SeenImages()
+        if config.images_sha256 is not None:
+            seen = read_seen_images(home / IMAGES, config.images_sha256)
+        return cls(config, head, memory, seen)
 
 
 def metric_digest(metric: Metric) -> str:
@@ -336,8 +354,11 @@ def to_predictions(
     labels: Sequence[str | None] | None,
     name: str,
     *,
-    memory: Memory | None = None,
+    model: RacClassifier | None = None,
     ok: npt.NDArray[np.bool_] | None = None,
+    hashes: Sequence[str | None] | None = None,
+    source: str | None = None,
+    image_folder: Path | None = None,
     metadata: Mapping[str, object] | None = None,
 ) -> Predictions:
     """Put an output into the form that is written to a prediction file.
@@ -350,8 +371,13 @@ def to_predictions(
         items: the N items.
         labels: their classes, None where unknown; None for no labels at all.
         name: of the run.
-        memory: what the neighbours are rows of; without it they are left out.
+        model: the neighbours are rows of its memory, and it tells which images it has seen;
+            without it both are left out.
         ok: ``(N,)`` whether the image could be read; predictions of others are left open.
+        hashes: N SHA-256 of the images' bytes, by which a report finds images that the model has
+            seen.
+        source: the table of the items, as the user named it.
+        image_folder: where relative references of its images start.
         metadata: more to say about the run.
     """
     fine = np.ones(len(items), dtype=np.bool_) if ok is None else ok
@@ -365,7 +391,8 @@ def to_predictions(
     confidence[~fine] = np.nan
     cells: dict[str, list[list[str | None]]] = {"ids": [], "labels": [], "images": []}
     scores: list[list[float]] = []
-    if memory is not None:
+    if model is not None:
+        memory = model.memory
         columns: dict[str, Sequence[str | None]] = {
             "ids": memory.ids,
             "labels": memory.labels,
@@ -388,11 +415,17 @@ def to_predictions(
         scores=output.probabilities,
         base_scores=output.base,
         retrieval_scores=output.retrieval,
-        neighbour_ids=cells["ids"] if memory is not None else None,
-        neighbour_labels=cells["labels"] if memory is not None else None,
-        neighbour_scores=scores if memory is not None else None,
-        neighbour_images=cells["images"] if memory is not None else None,
+        neighbour_ids=cells["ids"] if model is not None else None,
+        neighbour_labels=cells["labels"] if model is not None else None,
+        neighbour_scores=scores if model is not None else None,
+        neighbour_images=cells["images"] if model is not None else None,
         images=[item.image if isinstance(item.image, str) else None for item in items],
+        image_folder=None if image_folder is None else str(image_folder.resolve()),
+        neighbour_folder=None if model is None else model.memory.manifest.images_from,
+        content_hashes=hashes,
+        source=source,
+        training=None if model is None else model.seen.training_with(model.memory),
+        selection=None if model is None else model.seen.selection,
         metadata=about,
     )
 

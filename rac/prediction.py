@@ -89,6 +89,7 @@ def predict_table(
     outputs: list[ClassifierOutput] = []
     items: list[Item] = []
     fine: list[np.ndarray[tuple[int], np.dtype[np.bool_]]] = []
+    hashes: list[str | None] = []
     quarantine: list[Quarantined] = []
     for batch in embed_table(
         table,
@@ -111,14 +112,18 @@ def predict_table(
         outputs.append(classifier.predict(vectors))
         items.extend(batch.items)
         fine.append(batch.ok)
+        hashes.extend(batch.hashes)
     output = _joined(outputs or [classifier.predict(np.empty((0, classifier.config.dim)))])
     predictions = to_predictions(
         output,
         items,
         [item.label for item in items],
         name,
-        memory=classifier.memory,
+        model=classifier,
         ok=np.concatenate([np.zeros(0, np.bool_), *fine]),
+        hashes=hashes,
+        source=table.source,
+        image_folder=table.base,
         metadata={"table": table.source, "encoder": encoder.name, "space": classifier.config.space},
     )
     return TablePredictions(predictions, quarantine)

@@ -62,7 +62,7 @@ class TrainingCLI(LightningCLI):
         """Write the predictions of the test table and print where."""
         from eval.predictions import write_predictions
 
-        features = self.datamodule.embedded("test")
+        features, table = self.datamodule.embedded("test"), self.datamodule.opened["test"]
         classifier = RacClassifier.load(
             self.model.model_folder,
             encoder=self.datamodule.encoder_identity,
@@ -74,8 +74,11 @@ class TrainingCLI(LightningCLI):
             features.items,
             [item.label for item in features.items],
             name=Path(classifier.config.encoder_name or "encoder").name,
-            memory=classifier.memory,
+            model=classifier,
             ok=features.ok,
+            hashes=features.hashes,
+            source=table.source,
+            image_folder=table.base,
             metadata={
                 "table": self.datamodule.tables["test"],
                 "model": str(self.model.model_folder),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from eval.image_sets import ImageSet, image_set
 from rac.errors import InputError
 from retrieval_index.evened import SHRINKAGE, EvenedMetric
 from training.folds import Floats, Integers, assign_folds
@@ -27,6 +28,8 @@ class LabelledFeatures:
         texts: N snippets, None where there is none.
         sources: N references of images, None where there is none.
         hashes: N SHA-256 of the images' bytes, None where unknown.
+        table: that they come from, as the user named it.
+        images_from: the folder that relative references start from.
     """
 
     vectors: Floats
@@ -35,6 +38,8 @@ class LabelledFeatures:
     texts: Sequence[str | None] | None = None
     sources: Sequence[str | None] | None = None
     hashes: Sequence[str | None] | None = None
+    table: str | None = None
+    images_from: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("labels", "ids", "texts", "sources", "hashes"):
@@ -44,6 +49,11 @@ class LabelledFeatures:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def images(self) -> ImageSet | None:
+        """Give the images by content, or by their table alone; None where neither is known."""
+        found = image_set(self.hashes or (), self.table)
+        return found if len(found) or self.table is not None else None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ from training.crossfit import CrossFit, LabelledFeatures, cross_fit
 if TYPE_CHECKING:
     from rac.embedding import Features
     from rac.encoders import Encoder
+    from rac.tables import Table
 
 Batch = dict[str, torch.Tensor]
 Space = Literal["trunk", "embedding"]
@@ -216,6 +218,7 @@ class TableData(FeatureData):
         self.embed_batch_size = embed_batch_size
         self.max_bad = max_bad
         self.features: dict[str, Features] = {}
+        self.opened: dict[str, Table] = {}
         self._encoder: Encoder | None = None
 
     @property
@@ -235,14 +238,14 @@ class TableData(FeatureData):
             InputError: no training table is named, or no row of it can be used.
             JobFailed: the share of bad images passes ``max_bad``.
         """
-        rows = _labelled(self.embedded("fit"), self.space)
+        rows = self._labelled("fit")
         if not len(rows):
             raise InputError(
                 f"{self.tables['fit']}: no row has both a label and an image that can be read"
             )
         if self.tables["validate"] is None:
             return rows, None
-        return rows, _labelled(self.embedded("validate"), self.space)
+        return rows, self._labelled("validate")
 
     def embedded(self, stage: str) -> Features:
         """Embed the table of a stage (``fit``, ``validate``, ``test`` or ``predict``), once.
@@ -261,7 +264,7 @@ class TableData(FeatureData):
             from rac.embedding import EmbeddingCache, collect_features, embed_table
             from rac.tables import open_table
 
-            table = open_table(source, **self.columns)
+            table = self.opened[stage] = open_table(source, **self.columns)
             with EmbeddingCache(self.encoder) as cache:
                 batches = embed_table(
                     table,
@@ -273,6 +276,21 @@ class TableData(FeatureData):
                 )
                 self.features[stage] = collect_features(batches, self.encoder)
         return self.features[stage]
+
+    def _labelled(self, stage: str) -> LabelledFeatures:
+        features, table = self.embedded(stage), self.opened[stage]
+        kept = [row for row, item in enumerate(features.items) if features.ok[row] and item.label]
+        items = [features.items[row] for row in kept]
+        return LabelledFeatures(
+            vectors=features.space(self.space)[kept],
+            labels=[item.label or "" for item in items],
+            ids=[item.id for item in items],
+            texts=[item.text for item in items],
+            sources=[_reference(item.image) for item in items],
+            hashes=[features.hashes[row] for row in kept],
+            table=table.source,
+            images_from=None if table.base is None else str(table.base.resolve()),
+        )
 
     def setup(self, stage: str) -> None:
         """Embed what the stage needs."""
@@ -324,19 +342,6 @@ class _EpochBatches(Sampler[list[int]]):
             yield order[start : start + self.batch_size].tolist()
 
 
-def _labelled(features: Features, space: Space) -> LabelledFeatures:
-    kept = [row for row, item in enumerate(features.items) if features.ok[row] and item.label]
-    items = [features.items[row] for row in kept]
-    return LabelledFeatures(
-        vectors=features.space(space)[kept],
-        labels=[item.label or "" for item in items],
-        ids=[item.id for item in items],
-        texts=[item.text for item in items],
-        sources=[_reference(item.image) for item in items],
-        hashes=[features.hashes[row] for row in kept],
-    )
-
-
 def _reference(image: str | bytes | Path | None) -> str | None:
     return image if isinstance(image, str) else None
 
@@ -347,7 +352,8 @@ def _subset(rows: LabelledFeatures, kept: np.ndarray[Any, np.dtype[np.bool_]]) -
     def pick(column: Any) -> Any:
         return None if column is None else [column[row] for row in index]
 
-    return LabelledFeatures(
+    return replace(
+        rows,
         vectors=rows.vectors[kept],
         labels=pick(rows.labels),
         ids=pick(rows.ids),

@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.calibration import expected_calibration_error
+from eval.image_sets import image_set
 from eval.metrics import accuracy, macro_accuracy
 from rac.branches.base import Floats, Integers
 from rac.branches.retrieval import Lookup, RetrievalBranch, choose_retrieval
 from rac.classifier import ClassifierConfig, FusionConfig, RacClassifier, metric_digest
 from rac.fusion import Fusion, Heard, calibrate, fit_fusion
+from rac.seen_images import SeenImages
 from retrieval_index import Memory, exact_search, make_rows
 from training.crossfit import CrossFit, LabelledFeatures
 from training.data import FeatureData
@@ -70,6 +72,7 @@ def export_classifier(
         space=data.space,
         metric=fitted.metrics[0],
         encoder_name=data.encoder_name,
+        images_from=rows.images_from,
     )
     config = ClassifierConfig(
         classes=fitted.names,
@@ -87,7 +90,11 @@ def export_classifier(
         training=training,
         metrics=_figures(heard, fusion, counts),
     )
-    return RacClassifier(config, heads.head(0), memory)
+    seen = SeenImages(
+        training=rows.images(),
+        selection=image_set(()) if validation is None else validation.images(),
+    )
+    return RacClassifier(config, heads.head(0), memory, seen)
 
 
 def class_balanced_weights(

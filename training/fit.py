@@ -39,7 +39,9 @@ def fit_classifier(
     encoder_name: str | None = None,
     sources: Sequence[str | None] | None = None,
     hashes: Sequence[str | None] | None = None,
+    images_from: str | None = None,
     validation: tuple[npt.ArrayLike, Sequence[str]] | None = None,
+    validation_hashes: Sequence[str | None] | None = None,
     folds: int = 4,
     near_duplicate: float = NEAR_DUPLICATE,
     power: float | None = None,
@@ -63,9 +65,11 @@ def fit_classifier(
         encoder_name: what the encoder is called on the command line.
         sources: N references of images for the memory.
         hashes: N SHA-256 of the images' bytes for the memory.
+        images_from: the folder that relative references in ``sources`` start from.
         validation: features ``(M, D)`` and labels of validation rows; without them the training
             rows are cross-fitted throughout, and the probabilities are as sure as held-out
             training rows allow, which is a little too sure.
+        validation_hashes: M SHA-256 of their images' bytes, so that a report on them is refused.
         folds: for cross-fitting, at least 2.
         near_duplicate: rows of a class with at least this raw cosine share a fold.
         power: exponent that evens the features; None chooses by their signs.
@@ -83,12 +87,19 @@ def fit_classifier(
         MemoryFault: ids are not unique, or features are not finite.
     """
     rows = LabelledFeatures(
-        np.asarray(features, dtype=np.float32), labels, ids, texts, sources, hashes
+        np.asarray(features, dtype=np.float32),
+        labels,
+        ids,
+        texts,
+        sources,
+        hashes,
+        images_from=images_from,
     )
     kept = None
     if validation is not None:
         vectors = np.asarray(validation[0], dtype=np.float32)
-        kept = LabelledFeatures(vectors, validation[1], [str(row) for row in range(len(vectors))])
+        numbers = [str(row) for row in range(len(vectors))]
+        kept = LabelledFeatures(vectors, validation[1], numbers, hashes=validation_hashes)
     data = FeatureData(
         rows,
         kept,

@@ -178,7 +178,7 @@ def test_predictions_carry_neighbours_and_leave_bad_images_open() -> None:
         items,
         ["apple", "quince", None],
         "toy",
-        memory=model.memory,
+        model=model,
         ok=np.array([True, True, False]),
     )
     assert predictions.label_cells == ("apple", None, None)

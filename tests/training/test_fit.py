@@ -43,7 +43,7 @@ def test_written_and_read_again_it_says_the_same_to_the_bit(
         )
     assert loaded.memory.texts[0] == "a c0"
     names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert names == {"config.json", "model.safetensors", "memory"}
+    assert names == {"config.json", "images.json", "model.safetensors", "memory"}
 
 
 def test_validation_rows_are_used_and_strange_labels_dropped(long_tail: tuple) -> None:

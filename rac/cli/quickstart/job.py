@@ -148,7 +148,9 @@ def _classify(
         space="trunk",
         sources=[str(items[row].image) for row in train],
         hashes=[features.hashes[row] for row in train],
+        images_from=str(catalogue.folder.resolve()),
         validation=(features.trunk[val], labels[val].tolist()),
+        validation_hashes=[features.hashes[row] for row in val],
         out=out / "model",
         seed=seed,
         progress=True,
@@ -158,7 +160,9 @@ def _classify(
         [items[row] for row in test],
         labels[test].tolist(),
         "test",
-        memory=classifier.memory,
+        model=classifier,
+        hashes=[features.hashes[row] for row in test],
+        image_folder=catalogue.folder,
         metadata={"data": source.title, "encoder": encoder.name, "label": source.label},
     )
     write_predictions(predictions, out / "predictions.parquet")
