@@ -46,7 +46,8 @@ def as_vectors(
     if dim is not None and array.shape[1] != dim:
         raise BadVectors(
             f"{what}: have dimension {array.shape[1]}, the memory has {dim}; "
-            "they come from another encoder or another space of it"
+            "they come from another encoder or another space of it than the memory's, "
+            "which rac index info names"
         )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, caught below
         floats: FloatArray = np.ascontiguousarray(array, dtype=np.float32)

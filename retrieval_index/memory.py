@@ -198,17 +198,18 @@ class Memory(View):
             EncoderMismatch: says which of the two differs and what to run.
         """
         here = self.folder or "this memory (in RAM)"
-        rebuild = f"rac index build TABLE -o {self.folder or 'DIR'}"
         made = self.manifest
         if encoder is not None and encoder != made.encoder:
             named = f" ({made.encoder_name})" if made.encoder_name else ""
             use = f"use that encoder (--encoder {made.encoder_name})" if named else "use that one"
+            move = f"rac index migrate {self.folder or 'DIR'} --encoder NAME"
             raise EncoderMismatch(
                 f"{here}: the encoder differs: the memory was made with {made.encoder}{named}, "
-                f"the vectors at hand come from {encoder}. Either {use}, or build the memory "
-                f"anew with the encoder at hand: {rebuild} --encoder NAME"
+                f"the vectors at hand come from {encoder}. Either {use}, or embed the memory's "
+                f"images again with the encoder at hand: {move}"
             )
         if space is not None and space != made.space:
+            rebuild = f"rac index build TABLE -o {self.folder or 'DIR'}"
             raise EncoderMismatch(
                 f"{here}: the space differs: the memory holds {made.space!r} vectors, those at "
                 f"hand are {space!r}. Either use {made.space!r} vectors, or build the memory "

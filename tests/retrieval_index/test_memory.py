@@ -160,7 +160,7 @@ def test_another_encoder_or_space_is_refused_with_what_to_do(make_memory: MakeMe
     assert "eeeeeeee (toy)" in message
     assert "ffffffff" in message
     assert "--encoder toy" in message
-    assert f"rac index build TABLE -o {folder}" in message
+    assert f"rac index migrate {folder} --encoder NAME" in message
     with pytest.raises(EncoderMismatch, match=r"holds 'embedding' vectors.*are 'trunk'.*--space"):
         Memory.open(folder, space="trunk")
 

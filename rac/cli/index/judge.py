@@ -168,9 +168,11 @@ def harmful(
     if not worst:
         typer.echo(f"{folder}: no row misleads another")
     for row in worst:
+        doubt = f", neighbours say {row.others_say}" if row.others_say != row.label else ""
+        picture = f"  {row.source}" if row.source not in (None, row.id) else ""
         typer.echo(
-            f"{row.id}: labelled {row.label}, neighbours say {row.others_say}; misleads "
-            f"{row.misled:,}, helps {row.helped:,}" + (f"  {row.source}" if row.source else "")
+            f"{row.id}: labelled {row.label}{doubt}; misleads {row.misled:,}, "
+            f"helps {row.helped:,}{picture}"
         )
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from retrieval_index import Memory, Neighbours
 
 
+_VALUES_SHOWN = 12
+
+
 class Among(StrEnum):
     """What a text is compared with."""
 
@@ -98,8 +101,10 @@ def search(
     if json:
         kind = "image" if text is None else "text"
         print_json({kind: asked, "memory": str(folder), "neighbours": neighbours})
-    else:
+    elif neighbours:
         _print_neighbours(neighbours, asked)
+    else:
+        typer.echo(f"{folder}: no row may be found" + _held_by(memory, wanted or {}))
 
 
 def info(folder: MemoryArgument, json: JsonOption = False) -> None:
@@ -190,6 +195,17 @@ def _image_query(memory: Memory, network: Encoder, image: str) -> npt.NDArray[np
     features = network.encode_images(np.stack([network.preprocess(decoded)]))
     vector: npt.NDArray[np.float32] = getattr(features, Space(memory.manifest.space).value)
     return vector
+
+
+def _held_by(memory: Memory, where: dict[str, list[str]]) -> str:
+    """Name some values of the columns of which no row holds a wanted one."""
+    told = ""
+    for column, values in where.items():
+        held = sorted(set(memory.rows.column(column).cast("string").drop_null().to_pylist()))
+        if not set(values) & set(held):
+            more = ", …" if len(held) > _VALUES_SHOWN else ""
+            told += f"; {column} holds {', '.join(held[:_VALUES_SHOWN])}{more}"
+    return told
 
 
 def _described(memory: Memory, found: Neighbours) -> list[dict[str, Any]]:

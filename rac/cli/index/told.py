@@ -40,9 +40,12 @@ def tell_written(memory: Memory, what: str, json: bool, **facts: Any) -> None:
 
 def index_text(memory: Memory) -> str:
     """Describe the index in a line."""
+    from retrieval_index.planning import exact_is_enough
+
     recipe = memory.manifest.index
     if recipe.kind == "flat":
-        return "flat, exact"
+        enough = exact_is_enough(len(memory), memory.manifest.searchable_dim, memory.manifest.plan)
+        return "flat, exact" + ("" if enough else "; outgrown, rac index compact builds a fast one")
     told = f"{recipe.factory}, recall@10 {recipe.measured_recall:.3f}"
     if recipe.median_ms is not None:
         told += f", {recipe.median_ms:.2f} ms a query"

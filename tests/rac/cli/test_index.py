@@ -6,14 +6,23 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 import rac.encoders
 from rac.cli.index import app
+from rac.cli.index.told import index_text
 from rac.errors import InputError, JobFailed
-from retrieval_index import CorruptMemory, DuplicateId, EncoderMismatch, Memory
+from retrieval_index import (
+    CorruptMemory,
+    DuplicateId,
+    EncoderMismatch,
+    IndexPlan,
+    Memory,
+    make_rows,
+)
 from tests.toy import ToyEncoder, write_toy_images
 
 COLOURS = ["red", "red", "green", "green", "blue", "blue"]
@@ -146,6 +155,16 @@ def test_info(catalogue: Path, tmp_path: Path) -> None:
     text = rac_index("info", tmp_path / "memory").stdout
     assert "6 in 3 classes" in text
     assert "flat, exact" in text
+
+
+def test_a_memory_that_has_outgrown_the_exact_search_says_so(tmp_path: Path) -> None:
+    memory = Memory.create(
+        tmp_path / "m", np.eye(99), make_rows(list(map(str, range(99)))), encoder="e"
+    )
+    assert index_text(memory) == "flat, exact"
+    slow = memory.manifest.model_copy(update={"plan": IndexPlan(latency_ms=0.001)})
+    memory.manifest = slow
+    assert "rac index compact builds a fast one" in index_text(memory)
 
 
 def test_verify_names_the_damaged_file(catalogue: Path, tmp_path: Path) -> None:

@@ -113,6 +113,8 @@ def test_filters_and_exclusions(folder: Path) -> None:
     assert left
     failed = rac_index("search", folder, image, "--where", "colour=red", fails=MemoryFault)
     assert "no column 'colour'" in str(failed.exception)
+    none = rac_index("search", folder, image, "--where", "split=dev").stdout
+    assert "no row may be found; split holds test, train" in none
     rac_index("search", folder, image, "--where", "label", fails=InputError)
     rac_index("search", folder, fails=InputError)
 
