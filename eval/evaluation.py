@@ -276,6 +276,11 @@ def _notes(outcomes: Outcomes, untested: int, honesty: Honesty) -> list[str]:
             f"Only the {outcomes.rank_depth} best classes of a row are known, so there is no top-5."
         )
     checks = {"trained on": honesty.training, "selected by": honesty.selection}
+    notes += [
+        f"These figures are too good: test rows hold images that were {deed}; the report was forced."
+        for deed, check in checks.items()
+        if check.broken
+    ]
     unchecked = [deed for deed, check in checks.items() if check.checked == "not checked"]
     if unchecked:
         notes.append(

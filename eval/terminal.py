@@ -10,8 +10,8 @@ _NAMES = ("top1", "top5", "macro", "many", "medium", "few", "harmonic", "worst")
 def summarise(metrics: MetricsDocument) -> str:
     """The headline figures of every run and the totals of the fills, as an aligned table.
 
-    Per cent, with the half width of the interval where there is one; "no rows" for an empty group
-    and "-" for a figure that the run cannot have.
+    Per cent, with the half width of a bootstrap interval, and both ends of an exact one, which is
+    not even; "no rows" for an empty group and "-" for a figure that the run cannot have.
     """
     lines: list[list[str]] = []
     if metrics.runs:
@@ -30,7 +30,7 @@ def summarise(metrics: MetricsDocument) -> str:
                     f"{fill.written:,}",
                     f"{fill.cells:,}",
                     _rate(fill.coverage),
-                    _rate(fill.precision),
+                    _ends(fill.precision, fill.low, fill.high),
                 ]
             )
         text = "\n\n".join(part for part in (text, _aligned(fills)) if part)
@@ -62,7 +62,15 @@ def _said(figure: Figure | None) -> str:
         return "-"
     if figure.value is None or figure.low is None or figure.high is None:
         return "no rows"
+    if figure.interval == "exact":
+        return _ends(figure.value, figure.low, figure.high)
     return f"{100 * figure.value:.1f} ±{50 * (figure.high - figure.low):.1f}"
+
+
+def _ends(share: float | None, low: float | None, high: float | None) -> str:
+    if share is None or low is None or high is None:
+        return "-"
+    return f"{100 * share:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _rate(share: float | None) -> str:
