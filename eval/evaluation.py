@@ -277,7 +277,7 @@ def _notes(outcomes: Outcomes, untested: int, honesty: Honesty) -> list[str]:
         )
     checks = {"trained on": honesty.training, "selected by": honesty.selection}
     notes += [
-        f"These figures are too good: test rows hold images that were {deed}; the report was forced."
+        f"These figures are too good: test rows were {deed}, and the report was forced."
         for deed, check in checks.items()
         if check.broken
     ]
