@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,19 @@ import numpy.typing as npt
 
 from eval.arrays import Bools, Floats, Ints, require_same_length
 from eval.errors import ReportFault
+
+
+@dataclass(frozen=True)
+class KnownCells:
+    """Cells of an attribute that held a value before and were not touched.
+
+    Attributes:
+        total: how many.
+        values: how many of each value; None where only the total is known.
+    """
+
+    total: int
+    values: Mapping[str, int] | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from eval.arrays import Bools, Floats, Ints
 from eval.binomial import clopper_pearson_interval, clopper_pearson_lower, clopper_pearson_upper
-from eval.fill_cells import FillCells, make_cells
+from eval.fill_cells import FillCells, KnownCells, make_cells
 from eval.metrics import confusions
 from eval.selective import RiskCoverage, risk_coverage
+
+_PARTICULARS = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)|\d+(?:[.,]\d+)*""")
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class ValueScore:
 
     Attributes:
         value: its name.
-        known: cells that held it before.
+        known: cells that held it before; None where that is not known.
         written: empty cells that it was written into, whether their truth is known or not.
         cells: judged cells whose true value it is.
         filled: judged cells that it was written into.
@@ -36,7 +38,7 @@ class ValueScore:
     """
 
     value: str
-    known: int
+    known: int | None
     written: int
     cells: int
     filled: int
@@ -74,8 +76,8 @@ class FillScore:
         high: its upper end.
         curve: risk against coverage over every cell whose best value is known, with coverage as a
             share of those; None where there are none.
-        reasons: why empty cells stayed empty, most frequent reason first; numbers are left out, so
-            that one reason is one entry.
+        reasons: why empty cells stayed empty, most frequent reason first; numbers and values in
+            quotes are left out, so that one reason is one entry.
         values: of the attribute, most cells first; empty for a sum.
         mistakes: most frequent first; empty for a sum.
     """
@@ -143,10 +145,17 @@ def evaluate_fills(
     return evaluate_cells(cells)
 
 
-def evaluate_cells(cells: FillCells) -> dict[str, FillScore]:
-    """Score the cells of a fill run, attribute by attribute, in the order of its attributes."""
+def evaluate_cells(
+    cells: FillCells, known: Mapping[str, KnownCells] | None = None
+) -> dict[str, FillScore]:
+    """Score the cells of a fill run, attribute by attribute, in the order of its attributes.
+
+    Args:
+        cells: that were decided.
+        known: cells that were found filled, by attribute, in place of the known ones in ``cells``.
+    """
     return {
-        name: _attribute(cells, cells.attribute == number)
+        name: _attribute(cells, cells.attribute == number, (known or {}).get(name))
         for number, name in enumerate(cells.attributes)
     }
 
@@ -173,7 +182,7 @@ def sum_fills(scores: Sequence[FillScore]) -> FillScore:
     )
 
 
-def _attribute(cells: FillCells, mine: Bools) -> FillScore:
+def _attribute(cells: FillCells, mine: Bools, known: KnownCells | None) -> FillScore:
     asked = mine & ~cells.known
     judged = asked & (cells.truth >= 0)
     right = judged & (cells.best == cells.truth)
@@ -184,9 +193,10 @@ def _attribute(cells: FillCells, mine: Bools) -> FillScore:
     why: Counter[str] = Counter()
     left = cells.reason[asked & ~cells.filled]
     for number, count in zip(*np.unique(left[left >= 0], return_counts=True), strict=True):
-        why[_without_numbers(cells.reasons[int(number)])] += int(count)
+        why[_plain(cells.reasons[int(number)])] += int(count)
+    known = known or _known(cells, mine)
     return _score(
-        known=int(np.count_nonzero(mine & cells.known)),
+        known=known.total,
         empty=int(np.count_nonzero(asked)),
         written=int(np.count_nonzero(asked & cells.filled)),
         cells=int(np.count_nonzero(judged)),
@@ -194,19 +204,31 @@ def _attribute(cells: FillCells, mine: Bools) -> FillScore:
         correct=int(np.count_nonzero(right & cells.filled)),
         reasons=why,
         curve=curve,
-        values=_values(cells, mine, judged, right),
+        values=_values(cells, mine, judged, right, known),
         mistakes=_mistakes(cells, judged),
     )
 
 
-def _values(cells: FillCells, mine: Bools, judged: Bools, right: Bools) -> tuple[ValueScore, ...]:
-    size = len(cells.values)
+def _known(cells: FillCells, mine: Bools) -> KnownCells:
+    held = cells.best[mine & cells.known]
+    values, counts = np.unique(held[held >= 0], return_counts=True)
+    named = {cells.values[i]: n for i, n in zip(values.tolist(), counts.tolist(), strict=True)}
+    return KnownCells(len(held), named)
+
+
+def _values(
+    cells: FillCells, mine: Bools, judged: Bools, right: Bools, known: KnownCells
+) -> tuple[ValueScore, ...]:
+    held = known.values or {}
+    names = (*cells.values, *sorted(held.keys() - set(cells.values)))
+    place = {name: i for i, name in enumerate(names)}
+    before = np.zeros(len(names), dtype=np.int64)
+    before[[place[name] for name in held]] = list(held.values())
 
     def counted(value: Ints, mask: Bools) -> Ints:
         kept = value[mask]
-        return np.bincount(kept[kept >= 0], minlength=size).astype(np.int64)
+        return np.bincount(kept[kept >= 0], minlength=len(names)).astype(np.int64)
 
-    known = counted(cells.best, mine & cells.known)
     written = counted(cells.best, mine & ~cells.known & cells.filled)
     truth = counted(cells.truth, judged)
     answered = counted(cells.truth, judged & cells.filled)
@@ -214,12 +236,12 @@ def _values(cells: FillCells, mine: Bools, judged: Bools, right: Bools) -> tuple
     correct = counted(cells.best, right & cells.filled)
     low: Floats = clopper_pearson_lower(correct, filled, 0.975)
     high: Floats = clopper_pearson_upper(correct, filled, 0.975)
-    there = np.flatnonzero(known + written + truth)
-    order = there[np.lexsort((there, -(known + truth + written)[there]))]
+    there = np.flatnonzero(before + written + truth)
+    order = there[np.lexsort((there, -(before + truth + written)[there]))]
     return tuple(
         ValueScore(
-            value=cells.values[i],
-            known=int(known[i]),
+            value=names[i],
+            known=None if known.values is None else int(before[i]),
             written=int(written[i]),
             cells=int(truth[i]),
             filled=int(filled[i]),
@@ -245,8 +267,9 @@ def _mistakes(cells: FillCells, judged: Bools) -> tuple[Mistake, ...]:
     )
 
 
-def _without_numbers(reason: str) -> str:
-    return re.sub(r"\d+(?:[.,]\d+)*", "\u2026", reason)
+def _plain(reason: str) -> str:
+    """A reason without its numbers and without values in quotes, so that alike ones are one."""
+    return _PARTICULARS.sub("\u2026", reason)
 
 
 def _score(

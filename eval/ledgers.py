@@ -1,14 +1,16 @@
 """A fill run's folder: its ledger as cells, what it promised, and the truth beside it.
 
-The ledger is a Parquet table with a row for each cell and the columns id, attribute, decision
-("known", "filled", or another word for a cell that stayed empty), value, probability and reason;
-threshold and alternatives (value, probability) are shown where there are. ``summary.json`` beside
-it may say under ``attributes`` what precision each attribute was filled for.
+The ledger is a Parquet table with a row for each cell that was decided and the columns id,
+attribute, decision ("known", "filled", or another word for a cell that stayed empty), value,
+probability and reason; threshold and alternatives (value, probability) are shown where there are.
+Cells that were found filled need not be in it. ``summary.json`` beside it may say under
+``attributes`` how many those are (known), and what precision each attribute was filled for.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ import pyarrow.parquet as pq
 
 from eval.arrays import Ints
 from eval.errors import ReportFault
-from eval.fill_cells import FillCells, positions_in
+from eval.fill_cells import FillCells, KnownCells, positions_in
 
 LEDGER = "ledger.parquet"
 _SUMMARY = "summary.json"
@@ -53,6 +55,8 @@ class FillRun:
     Attributes:
         ledger: the file; its rows are the cells, in order.
         cells: what was decided.
+        known: cells that were found filled, by attribute; an attribute that is not named has those
+            that are known among ``cells``.
         promises: by attribute.
         images: the columns id and image (references as text); None where unknown.
         image_folder: where relative references start.
@@ -62,6 +66,7 @@ class FillRun:
 
     ledger: Path
     cells: FillCells
+    known: Mapping[str, KnownCells]
     promises: Mapping[str, FillPromise]
     images: pa.Table | None
     image_folder: Path
@@ -106,6 +111,7 @@ def read_fill_run(
     images: pa.Table | None = None,
     image_folder: str | Path = ".",
     table: str | None = None,
+    found: Mapping[str, Mapping[str, int]] | None = None,
 ) -> FillRun:
     """Read a fill run.
 
@@ -117,6 +123,8 @@ def read_fill_run(
         images: the columns id and image.
         image_folder: where relative image references start.
         table: that the images belong to, for those that lie in its cells.
+        found: for each attribute, how many cells of the table held which text before it was filled;
+            texts are understood as those of the truth.
 
     Raises:
         ReportFault: not a readable ledger, a column is missing, or ids of the truth repeat.
@@ -131,7 +139,9 @@ def read_fill_run(
     known = np.isin(decisions.index, positions_in(decisions.names, ["known"]))
     filled = np.isin(decisions.index, positions_in(decisions.names, ["filled"]))
     reason = _reasons(reasons, decisions, known | filled)
-    names, truths = _truths(rows, attributes, values, truth, _schema_of(metadata))
+    schema = _schema_of(metadata)
+    names, truths = _truths(rows, attributes, values, truth, schema)
+    summary = _summary(file.with_name(_SUMMARY))
     chance = rows.column("probability").cast(pa.float64()).to_numpy().astype(np.float64)
     return FillRun(
         ledger=file,
@@ -147,7 +157,12 @@ def read_fill_run(
             probability=chance,
             reason=reason.index,
         ),
-        promises=_promises(file.with_name(_SUMMARY)),
+        known={
+            name: one
+            for name in attributes.names
+            if (one := _known(summary.get(name), (found or {}).get(name), schema.get(name)))
+        },
+        promises={name: _promise(one) for name, one in summary.items()},
         images=images,
         image_folder=Path(image_folder),
         table=table,
@@ -248,18 +263,36 @@ def _schema_of(metadata: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     return {name: said for name, said in attributes.items() if isinstance(said, Mapping)}
 
 
-def _promises(file: Path) -> dict[str, FillPromise]:
+def _summary(file: Path) -> dict[str, Mapping[str, Any]]:
+    """What the summary says of each attribute; nothing where there is none that can be read."""
     try:
         said = json.loads(file.read_text(encoding="utf-8"))["attributes"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # a run without a summary has made no promise that could be shown
-    return {
-        name: FillPromise(
-            target=one.get("target_precision"),
-            expected=one.get("expected_precision"),
-            at_least=one.get("precision_bound"),
-            confidence=one.get("confidence"),
-        )
-        for name, one in said
-        if isinstance(one, Mapping)
-    }
+        return {}
+    return {name: one for name, one in said if isinstance(one, Mapping)}
+
+
+def _promise(said: Mapping[str, Any]) -> FillPromise:
+    return FillPromise(
+        target=said.get("target_precision"),
+        expected=said.get("expected_precision"),
+        at_least=said.get("precision_bound"),
+        confidence=said.get("confidence"),
+    )
+
+
+def _known(
+    said: Mapping[str, Any] | None,
+    found: Mapping[str, int] | None,
+    schema: Mapping[str, Any] | None,
+) -> KnownCells | None:
+    """The cells that were found filled: from the table itself, else their number as summarised."""
+    if found is not None:
+        values: Counter[str] = Counter()
+        for text, cells in found.items():
+            name = _canonical(text, schema or {})
+            if name is not None:
+                values[name] += cells
+        return KnownCells(values.total(), values)
+    total = (said or {}).get("known")
+    return KnownCells(total, None) if isinstance(total, int) else None

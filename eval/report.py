@@ -128,7 +128,9 @@ def build_report(
             stored=stored_images,
         )
         shown.append(tuple(picked))
-    scores = dict(fills or {}) if fill_run is None else evaluate_cells(fill_run.cells)
+    scores = (
+        dict(fills or {}) if fill_run is None else evaluate_cells(fill_run.cells, fill_run.known)
+    )
     total = sum_fills(list(scores.values())) if scores else None
     return Report(
         title=title or _title(evaluations),

@@ -283,7 +283,7 @@ class ValueMetrics(_Record):
     """One value of an attribute."""
 
     value: str
-    known: int = Field(description="cells that held it before")
+    known: int | None = Field(description="cells that held it before; null where not known")
     written: int = Field(description="empty cells that it was written into")
     cells: int = Field(description="judged cells whose true value it is")
     filled: int = Field(description="judged cells that it was written into")
@@ -327,7 +327,9 @@ class FillMetrics(_Record):
     low: float | None = Field(description="exact 95 % interval of the precision")
     high: float | None
     area: float | None = Field(description="area under the risk-coverage curve of judged cells")
-    reasons: dict[str, int] = Field(description="why empty cells stayed empty, without numbers")
+    reasons: dict[str, int] = Field(
+        description="why empty cells stayed empty, without numbers and quoted values"
+    )
     promise: PromiseMetrics | None = Field(description="null where the run promised nothing")
     values: list[ValueMetrics] = Field(description="most cells first; empty for the total")
     mistakes: list[MistakeCount] = Field(description="most frequent first, at most 20")

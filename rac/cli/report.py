@@ -12,7 +12,6 @@ import typer
 from rac.cli.common import IdOption, JsonOption, OutOption, print_json
 
 if TYPE_CHECKING:
-    from eval.ledgers import FillRun
     from eval.predictions import PredictionFile
 
 
@@ -95,6 +94,7 @@ def report(
     from eval.report import build_report, write_report
     from eval.terminal import summarise
     from rac.errors import InputError, JobFailed
+    from rac.fill_runs import open_fill_run
     from rac.stored_images import stored_images
 
     gates = [parse_gate(text) for text in fail_if_worse or []]
@@ -110,7 +110,7 @@ def report(
         _opened(predictions, train_counts, classes),
         many=many,
         few=few,
-        fill_run=_fill_run(fills[0], truth, id) if fills else None,
+        fill_run=open_fill_run(fills[0], truth=truth, id=id) if fills else None,
         examples=examples,
         image_folder=images,
         stored_images=partial(stored_images, id=id),
@@ -150,47 +150,3 @@ def _opened(
     stems = [path.stem for path in paths]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
     return [opened(path, name) for path, name in zip(paths, names, strict=True)]
-
-
-def _fill_run(path: Path, truth: str | None, id: str | None) -> FillRun:
-    """Read a fill run, with the truth and the images of the tables that it is about."""
-    import pyarrow as pa
-
-    from eval.ledgers import attribute_columns, fill_metadata, read_fill_run
-    from rac.errors import InputError
-    from rac.tables import Table, open_table
-
-    columns = attribute_columns(path)
-
-    def read(table: Table, wanted: dict[str, str]) -> tuple[pa.Table, pa.Table]:
-        """The ids with the wanted columns, and the ids with references of the images."""
-        rows: dict[str, list[str | None]] = {"id": [], **{name: [] for name in wanted}}
-        references: list[str | None] = []
-        for batch in table.batches():
-            items = table.items(batch)
-            rows["id"] += [item.id for item in items]
-            references += [item.image if isinstance(item.image, str) else None for item in items]
-            for name, column in wanted.items():
-                rows[name] += batch.column(column).cast(pa.string()).to_pylist()
-        texts = {name: pa.array(cells, pa.string()) for name, cells in rows.items()}
-        shown = pa.table({"id": texts["id"], "image": pa.array(references, pa.string())})
-        return pa.table(texts), shown
-
-    if truth is not None:
-        table = open_table(truth, id=id)
-        there = {name: column for name, column in columns.items() if column in table.columns}
-        if not there:
-            raise InputError(
-                f"{truth}: has none of the run's columns {', '.join(columns.values())}; it has "
-                f"{', '.join(table.columns)}"
-            )
-        truths, shown = read(table, there)
-    else:
-        try:
-            table = open_table(str(fill_metadata(path).get("table", "")), id=id)
-        except InputError:
-            return read_fill_run(path)  # the table has moved; the report does without its pictures
-        truths, shown = None, read(table, {})[1]
-    return read_fill_run(
-        path, truth=truths, images=shown, image_folder=table.base or ".", table=table.source
-    )

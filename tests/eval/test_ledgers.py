@@ -42,7 +42,7 @@ def run(tmp_path):
                     "decision": "abstained",
                     "value": best,
                     "probability": chance,
-                    "reason": f"probability {chance} is not above 0.5",
+                    "reason": f"'{best[:4]}' has probability {chance}, not above 0.5",
                 }
             other = {"value": VALUES[0], "probability": 0.1}
             line["alternatives"] = [other] if line["probability"] is not None else None
@@ -93,7 +93,7 @@ def test_cells_and_figures_are_those_of_the_loop(run):
             one.value: (one.known, one.written, one.cells, one.filled, one.correct, one.abstained)
             for one in score.values
         } == expected
-        assert score.reasons["probability \u2026 is not above \u2026"] == sum(
+        assert score.reasons["\u2026 has probability \u2026, not above \u2026"] == sum(
             line["decision"] == "abstained" for line in mine
         )
         assert score.reasons["bad image"] == sum(line["decision"] == "bad_image" for line in mine)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import yaml
 
-from eval.fills import FillScore, evaluate_fills
+from eval.fills import FillScore
 from eval.predictions import Predictions, write_predictions
 from eval.report import Report, build_report, write_report
 from rac.attributes.fill import fill_table
@@ -28,6 +27,7 @@ from rac.cli.quickstart.catalogue import (
 from rac.cli.quickstart.summary import ClassifierFigures, FillFigures, QuickstartSummary
 from rac.embedding import EmbeddingCache, Features, collect_features, embed_table
 from rac.encoders import Encoder, load_encoder
+from rac.fill_runs import open_fill_run
 from rac.tables import open_table
 from retrieval_index.files import replace_file
 from training.fit import fit_classifier
@@ -68,11 +68,10 @@ def run_quickstart(
             seed=seed,
             cache=cache,
         )
-        scores = _judge(catalogue, out / "fill" / "ledger.parquet")
     with clock.stage("report"):
         report = build_report(
             [predictions],
-            fills=scores,
+            fill_run=open_fill_run(out / "fill", truth=str(catalogue.truth)),
             image_folder=catalogue.folder,
             seed=seed,
             title=f"Quickstart: {chosen.title}",
@@ -84,7 +83,7 @@ def run_quickstart(
         bad_images=int((~features.ok).sum()),
         classes=len(predictions.classes),
         classifier=_figures(report),
-        fill={name: _fill_figures(score) for name, score in scores.items()},
+        fill={name: _fill_figures(score) for name, score in report.fills.items()},
         seconds=clock.seconds,
         encoder=encoder.name,
         encoder_identity=encoder.identity,
@@ -167,25 +166,6 @@ def _classify(
     )
     write_predictions(predictions, out / "predictions.parquet")
     return predictions
-
-
-def _judge(catalogue: Catalogue, ledger: Path) -> dict[str, FillScore]:
-    """Compare what the fill did with the truth, on the cells that were blanked."""
-    rows = {
-        (line["attribute"], line["row"]): line
-        for line in pq.read_table(ledger).to_pylist()
-        if line["decision"] != "known"
-    }
-    hidden = [(name, row) for name, blanked in catalogue.hidden.items() for row in blanked]
-    lines: list[Mapping[str, Any]] = [rows[cell] for cell in hidden]
-    return evaluate_fills(
-        [name for name, _ in hidden],
-        [catalogue.cells[name][row] for name, row in hidden],
-        [line["value"] if line["decision"] == "filled" else None for line in lines],
-        [np.nan if line["probability"] is None else line["probability"] for line in lines],
-        candidate=[line["value"] for line in lines],
-        reason=[line["reason"] for line in lines],
-    )
 
 
 def _figures(report: Report) -> ClassifierFigures:

@@ -149,6 +149,24 @@ def test_a_fill_run_alone_finds_its_table_or_does_without(filled, tmp_path):
     assert "missing" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
+def test_cells_that_were_found_filled_are_counted_in_the_table(filled, tmp_path):
+    """The ledger may leave out cells about which nothing was decided."""
+    table = tmp_path / "shop.csv"
+    table.write_text("id,colour\n" + "7,red\n8,red\n9,green\n2,\n3,\n")
+    noted = {b"rac.ledger": json.dumps({"table": str(table)}).encode()}
+    ledger = pq.read_table(filled / "ledger.parquet")
+    asked = ledger.filter([one != "known" for one in ledger.column("decision").to_pylist()])
+    pq.write_table(asked.replace_schema_metadata(noted), filled / "ledger.parquet")
+    said = json.loads(run(filled, "-o", tmp_path / "out", "--json").stdout)["fills"]["colour"]
+    assert (said["known"], said["empty"]) == (3, 2)
+    assert {one["value"]: one["known"] for one in said["values"]} == {"red": 2, "green": 1}
+    table.unlink()
+    (filled / "summary.json").write_text('{"attributes": {"colour": {"known": 3}}}')
+    said = json.loads(run(filled, "-o", tmp_path / "out", "--json").stdout)["fills"]["colour"]
+    assert said["known"] == 3
+    assert {one["value"]: one["known"] for one in said["values"]} == {"red": None}
+
+
 def test_truth_that_does_not_fit_is_refused(filled, table, tmp_path):
     wrong = run(filled, "-o", tmp_path / "out", "--truth", table)
     assert "has none of the run's columns colour" in str(wrong.exception)
