@@ -87,7 +87,7 @@ def _rounds(job: Prepared, name: str) -> Iterator[Known]:
             slots=slots,
             memory=np.isin(rows, remembered),
             judged=np.isin(rows, part),
-            stand_in=np.zeros(len(rows), np.bool_),
+            hidden={},
         )
 
 

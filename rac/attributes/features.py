@@ -179,7 +179,10 @@ def fit_filler(
 
     def learn(name: str) -> AttributeFiller:
         known = find_known(cells, name, ok, seed)
-        scores = score_prompts(bank, name, embedding[known.rows], sample.centre, cells, known.rows)
+        places = np.arange(len(known.rows))
+        scores = score_prompts(
+            bank, name, embedding[known.rows], sample.centre, known.seen(cells), places
+        )
         return learn_attribute(
             cells,
             name,

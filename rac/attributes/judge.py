@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rac.attributes.cells import MISSING, NOT_APPLICABLE, OUTSIDE
+from rac.attributes.cells import NOT_APPLICABLE, OUTSIDE
 from rac.attributes.combine import Fusion
 from rac.attributes.cooccurrence import Cooccurrence, row_evidence
 from rac.attributes.evidence import KINDS, AttributeMemory
@@ -70,12 +70,9 @@ def judge(
     vocabulary = cells.vocabularies[name]
     places = np.flatnonzero(known.judged)
     folds = assign_folds(known.slots, near_duplicate_groups(features), FOLDS, seed)
-    seen = _as_seen(cells, vocabulary.attribute.applies_when, known)
-    everywhere = np.arange(len(places))
-    prompts = slot_scores(
-        known.slot_count, zero_shot[places], seen, vocabulary.attribute, everywhere
-    )
-    others = {other: seen.codes[other] for other in seen.codes if other != name}
+    seen = known.seen(cells)
+    prompts = slot_scores(known.slot_count, zero_shot[places], seen, vocabulary.attribute, places)
+    others = {other: codes[places] for other, codes in seen.codes.items() if other != name}
     counted = count_together(cells, name, known)
     evidence = np.zeros((len(places), known.slot_count, len(KINDS)), np.float32)
     fold_of = folds[places]
@@ -114,20 +111,6 @@ def judge(
         offsets = value_offsets(raw[learn], right[learn], best[learn], known.slot_count)
         probability[asked] = shift_probability(raw[asked], offsets[best[asked]])
     return Judged(places, truth, best, probability, shares, evidence, raw)
-
-
-def _as_seen(cells: Cells, telling: object, known: Known) -> Cells:
-    """Give the judged rows' cells, with the telling ones of the stand-ins hidden."""
-    seen = cells.take(known.rows[known.judged])
-    hidden = known.stand_in[known.judged]
-    if not hidden.any():
-        return seen
-    names = set(telling) if isinstance(telling, dict) else set()
-    codes = {
-        name: np.where(hidden, np.int32(MISSING), one) if name in names else one
-        for name, one in seen.codes.items()
-    }
-    return Cells(seen.vocabularies, codes)
 
 
 def count_together(cells: Cells, name: str, known: Known) -> Cooccurrence:

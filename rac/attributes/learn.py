@@ -138,7 +138,7 @@ def without_memory(
     elif not prompts:
         above, reason = None, "too few known cells, and no encoder to read prompts with"
     elif with_value.any():
-        seen = cells.take(known.rows)
+        seen = known.seen(cells)
         places = np.flatnonzero(with_value)
         scores = slot_scores(count, zero_shot[places], seen, vocabulary.attribute, places)
         shares = zero_shot_probabilities(scores, logit_scale)
