@@ -32,7 +32,9 @@ from rac.embedding.stages import Stages
 from rac.embedding.stream import Rows, embed_rows
 from rac.encoders import Encoder, load_encoder
 from rac.encoders.base import FloatArray
-from rac.encoders.load import CONFIG_FILE, open_clip_name
+from rac.encoders.factory import create_model
+from rac.encoders.layout import CONFIG_FILE
+from rac.encoders.load import open_clip_name
 from rac.errors import InputError
 from rac.images import (
     BadImage,
@@ -156,13 +158,11 @@ def _bench(
 
 
 class _PlainLoop:
-    """What most people write: open_clip's own transform, a DataLoader, float32."""
+    """What most people write: open_clip's transform, a DataLoader, float32."""
 
     def __init__(self, name: str, sources: list[str | bytes]) -> None:
         model_name, pretrained = open_clip_name(name)
-        model, transform = open_clip.create_model_from_pretrained(
-            model_name, pretrained=pretrained, device="cpu", weights_only=True
-        )
+        model, transform, _ = create_model(model_name, pretrained)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = model.eval().to(self._device)
         self._loader = DataLoader(

@@ -6,10 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from rac.encoders.base import Encoder
+from rac.encoders.layout import CONFIG_FILE, LOCAL
 from rac.errors import InputError
-
-CONFIG_FILE = "open_clip_config.json"
-"""What makes a folder an encoder: open_clip's hub layout, with the weights beside it."""
 
 HELP = (
     "'mini' (embedded), MODEL/PRETRAINED (such as ViT-B-32/laion2b_s34b_b79k), hf-hub:ORG/NAME, "
@@ -57,7 +55,7 @@ def open_clip_name(name: str) -> tuple[str, str | None]:
     if folder.is_dir():
         if not (folder / CONFIG_FILE).is_file():
             raise InputError(f"{folder} is no encoder: it has no {CONFIG_FILE}")
-        return f"local-dir:{folder}", None
+        return f"{LOCAL}{folder}", None
     model, slash, pretrained = name.partition("/")
     if slash and model and pretrained and not name.startswith((".", "/", "~")):
         return model, pretrained

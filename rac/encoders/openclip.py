@@ -15,7 +15,9 @@ from safetensors import SafetensorError
 from torch import nn
 
 from rac.encoders.base import Encoder, FloatArray
+from rac.encoders.factory import create_model
 from rac.encoders.identity import encoder_identity
+from rac.encoders.layout import PHOTO_CROP
 from rac.encoders.preprocessing import byte_steps
 from rac.encoders.runtimes.base import Runtime
 from rac.encoders.runtimes.choose import choose_runtime
@@ -48,12 +50,15 @@ class OpenClipEncoder(Encoder):
         model: nn.Module,
         transform: Any,
         tokenizer: Callable[[list[str]], torch.Tensor],
+        photo_crop: float = 1.0,
         *,
         name: str,
         options: RunOptions,
     ) -> None:
         """Take a model on the CPU, its own evaluation transform and its tokenizer."""
         preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
+        if photo_crop != 1:
+            preprocessing[PHOTO_CROP] = photo_crop
         lowered = options.precision if options.precision not in ("auto", "float32") else None
         self.name = name
         self.identity = encoder_identity(model.state_dict(), preprocessing, lowered)
@@ -90,15 +95,11 @@ class OpenClipEncoder(Encoder):
         if pretrained is not None:
             _check_registered(model_name, pretrained)
         try:
-            # Weights are read as tensors only (safetensors, or torch.load with weights_only).
-            # A model without weights is an error here, never a randomly initialised encoder.
-            model, transform = open_clip.create_model_from_pretrained(
-                model_name, pretrained=pretrained, device="cpu", weights_only=True
-            )
+            model, transform, photo_crop = create_model(model_name, pretrained)
             tokenizer = open_clip.get_tokenizer(model_name)
         except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
             raise InputError(f"encoder {name!r} cannot be loaded: {error}") from error
-        return cls(model, transform, tokenizer, name=name, options=options)
+        return cls(model, transform, tokenizer, photo_crop, name=name, options=options)
 
     @property
     def runtime(self) -> str:

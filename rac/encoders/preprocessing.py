@@ -16,6 +16,7 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, Resize
 from torchvision.transforms.v2 import functional
 
+from rac.encoders.framing import ResizePhotosLarger
 from rac.images import Pixels
 
 Preprocess = Callable[[Pixels], Pixels]
@@ -42,14 +43,15 @@ def byte_steps(transform: Any) -> Preprocess:
     if not ends:
         raise ValueError(f"no conversion to floats among the steps of {transform}")
     on_pictures = [step for step in steps[: ends[0]] if not isinstance(step, MaybeConvertMode)]
-    if all(isinstance(step, Resize | CenterCrop) for step in on_pictures):
+    if all(isinstance(step, ResizePhotosLarger | Resize | CenterCrop) for step in on_pictures):
         return lambda pixels: _on_tensor(on_pictures, pixels)
     return lambda pixels: _on_picture(on_pictures, pixels)
 
 
-def _on_tensor(steps: Sequence[Resize | CenterCrop], pixels: Pixels) -> Pixels:
+def _on_tensor(steps: Sequence[ResizePhotosLarger | Resize | CenterCrop], pixels: Pixels) -> Pixels:
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)
-    for step in steps:
+    for given in steps:
+        step = given.choose(pixels) if isinstance(given, ResizePhotosLarger) else given
         if isinstance(step, Resize):
             size = [step.size] if isinstance(step.size, int) else list(step.size)
             tensor = functional.resize(

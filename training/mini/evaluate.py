@@ -70,8 +70,10 @@ class Model:
     def __init__(self, folder: Path) -> None:
         import open_clip
 
+        from rac.encoders.factory import create_model
+
         name = f"local-dir:{folder}"
-        self._model, _, self._preprocess = open_clip.create_model_and_transforms(name)
+        self._model, self._preprocess, _ = create_model(name)
         self._model.eval()
         self._tokenizer = open_clip.get_tokenizer(name)
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from rac.encoders.layout import PHOTO_CROP
 from training.mini.space import EMBED_DIM
 from training.mini.texttower import text_config
-from training.mini.trunk import IMAGE_SIZE, MEAN, STD, TRUNK_NAME
+from training.mini.trunk import CROP_SHARE, IMAGE_SIZE, MEAN, STD, TRUNK_NAME
 
 LOGIT_SCALE = math.log(20.0)
 
@@ -35,6 +36,7 @@ def model_config() -> dict[str, Any]:
             "std": list(STD),
             "interpolation": "bicubic",
             "resize_mode": "shortest",
+            PHOTO_CROP: CROP_SHARE,
         },
     }
 

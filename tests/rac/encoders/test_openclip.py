@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,6 +111,23 @@ def test_identity_says_what_matters_and_only_that(
         != identity
     )
     assert load(other_mean).identity != identity
+
+
+def test_photo_crop_is_part_of_the_identity_and_must_be_a_share(
+    tmp_path: Path, folders: dict[str, Path], write_model: Callable[..., Path]
+) -> None:
+    folder = write_model(tmp_path / "cropping", "vit")
+    config = folder / "open_clip_config.json"
+    described = json.loads(config.read_text())
+    for share, fine in ((0.8, True), (1.0, True), (0, False), (1.5, False), ("most", False)):
+        described["preprocess_cfg"]["photo_crop_pct"] = share
+        config.write_text(json.dumps(described))
+        if not fine:
+            with pytest.raises(InputError, match="photo_crop_pct must be above 0"):
+                load(folder)
+            continue
+        changed = load(folder).identity != load(folders["vit"]).identity
+        assert changed == (share != 1)
 
 
 @pytest.mark.parametrize(
