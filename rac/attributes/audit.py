@@ -11,6 +11,7 @@ import numpy as np
 
 from rac.attributes.features import sample_features
 from rac.attributes.filler import score_prompts
+from rac.attributes.folds import near_duplicate_groups
 from rac.attributes.judge import judge
 from rac.attributes.known import JUDGED_ROWS, Known, find_known
 from rac.attributes.prepare import Prepared
@@ -94,7 +95,15 @@ def _rounds(job: Prepared, name: str) -> Iterator[Known]:
 def _judged(
     job: Prepared, name: str, known: Known, features: np.ndarray, zero_shot: np.ndarray
 ) -> Iterator[Doubt]:
-    judged = judge(job.cells, name, known, features, zero_shot, seed=job.options.seed)
+    judged = judge(
+        job.cells,
+        name,
+        known,
+        features,
+        zero_shot,
+        groups=near_duplicate_groups(features),
+        seed=job.options.seed,
+    )
     names = job.cells.vocabularies[name].names
     words = [*names, "(not applicable)"]
     rows = known.rows[judged.places]

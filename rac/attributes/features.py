@@ -23,10 +23,12 @@ from rac.attributes.filler import (
     BoolArray,
     Choice,
     Filler,
+    IntArray,
     ruled_out,
     score_prompts,
 )
-from rac.attributes.known import find_known
+from rac.attributes.folds import near_duplicate_groups
+from rac.attributes.known import Known, find_known
 from rac.attributes.learn import learn_attribute
 from rac.attributes.projection import Projection
 from rac.attributes.rows import Cells
@@ -177,9 +179,15 @@ def fit_filler(
     bank = None if encoder is None else PromptBank.encode(cells, schema.attributes, encoder)
     sample = sample_features(embedding, trunk, ok, seed)
 
+    names = list(schema.attributes)
+    known_of = {name: find_known(cells, name, ok, seed) for name in names}
+    groups_of = _shared_groups(known_of, sample.projection, trunk)
+
     def learn(name: str) -> AttributeFiller:
-        known = find_known(cells, name, ok, seed)
+        known = known_of[name]
         places = np.arange(len(known.rows))
+        features = sample.projection.apply(trunk[known.rows])
+        groups = near_duplicate_groups(features) if groups_of is None else groups_of[name]
         scores = score_prompts(
             bank, name, embedding[known.rows], sample.centre, known.seen(cells), places
         )
@@ -187,21 +195,32 @@ def fit_filler(
             cells,
             name,
             known,
-            sample.projection.apply(trunk[known.rows]),
+            features,
             scores,
             prompts=bank is not None,
             logit_scale=1.0 if bank is None else bank.logit_scale,
+            groups=groups,
             confidence=confidence,
             seed=seed,
             kinds=kinds,
         )
 
-    names = list(schema.attributes)
     # Many small eigenproblems: on a busy machine, threads that wait for each other made them 30
     # times slower than one thread is. Whole attributes go side by side instead.
     with threadpool_limits(limits=1), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         fillers = dict(zip(names, pool.map(learn, names), strict=True))
     return Filler(sample.projection, bank, sample.centre, fillers)
+
+
+def _shared_groups(
+    known_of: Mapping[str, Known], projection: Projection, trunk: FloatArray
+) -> dict[str, IntArray] | None:
+    """Find near-duplicates once for all attributes; None where one by one costs less."""
+    rows = np.unique(np.concatenate([known.rows for known in known_of.values()]))
+    if len(rows) ** 2 > sum(len(known.rows) ** 2 for known in known_of.values()):
+        return None
+    groups = near_duplicate_groups(projection.apply(trunk[rows]))
+    return {name: groups[np.searchsorted(rows, one.rows)] for name, one in known_of.items()}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rac.attributes.combine import Fusion
 from rac.attributes.cooccurrence import Cooccurrence, row_evidence
 from rac.attributes.evidence import KINDS, AttributeMemory
 from rac.attributes.filler import BoolArray, Doubles, IntArray, ruled_out, slot_scores
-from rac.attributes.folds import assign_folds, near_duplicate_groups
+from rac.attributes.folds import assign_folds
 from rac.attributes.known import Known
 from rac.attributes.rows import Cells
 from rac.attributes.threshold import shift_probability, value_offsets
@@ -27,6 +27,7 @@ FOLDS = 5
 
 _COUNTED_ROWS = 200_000
 _WEIGHED_ROWS = 2000
+_WEIGHED_NUMBERS = 60_000
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,25 @@ def judge(
     features: FloatArray,
     zero_shot: FloatArray,
     *,
+    groups: IntArray,
     seed: int,
     kinds: Sequence[int] = range(len(KINDS)),
 ) -> Judged:
-    """Judge known cells by what had not seen them; arguments as for :func:`learn_attribute`."""
+    """Judge known cells by what had not seen them.
+
+    Args:
+        cells: of all N rows.
+        name: the attribute.
+        known: the rows it is learnt from, M + J of them together.
+        features: their projected trunk features.
+        zero_shot: their (M + J, C) scores from prompts.
+        groups: their (M + J,) groups of near-duplicates, which are never parted.
+        seed: of the folds.
+        kinds: the kinds of evidence to go by.
+    """
     vocabulary = cells.vocabularies[name]
     places = np.flatnonzero(known.judged)
-    folds = assign_folds(known.slots, near_duplicate_groups(features), FOLDS, seed)
+    folds = assign_folds(known.slots, groups, FOLDS, seed)
     seen = known.seen(cells)
     prompts = slot_scores(known.slot_count, zero_shot[places], seen, vocabulary.attribute, places)
     others = {other: codes[places] for other, codes in seen.codes.items() if other != name}
@@ -94,10 +107,11 @@ def judge(
     reachable[reachable] = np.isfinite(prompts[reachable, truth[reachable]])
     truth = np.where(reachable, truth, OUTSIDE)
     shares = np.zeros(prompts.shape)
-    weighed = weighed_places(truth)
+    weighed = weighed_places(truth, known.slot_count)
     start = Fusion.fit(evidence[weighed], truth[weighed], kinds=kinds)
     for fold in range(FOLDS):
-        learn, asked = weighed_places(np.where(fold_of != fold, truth, OUTSIDE)), fold_of == fold
+        asked = fold_of == fold
+        learn = weighed_places(np.where(asked, OUTSIDE, truth), known.slot_count)
         fusion = start
         if len(learn):
             fusion = Fusion.fit(evidence[learn], truth[learn], start=start, kinds=kinds)
@@ -133,9 +147,11 @@ def _count(cells: Cells, name: str, rows: IntArray, known: Known) -> Cooccurrenc
     return Cooccurrence.count(slots, others, sizes, known.slot_count)
 
 
-def weighed_places(truth: IntArray) -> IntArray:
+def weighed_places(truth: IntArray, slot_count: int) -> IntArray:
     """Give the places that the weights are fitted on: those with a slot, evenly thinned."""
     places = np.flatnonzero(truth >= 0)
-    if len(places) <= _WEIGHED_ROWS:
+    # Few weights need few cells, and each with many slots says more.
+    most = min(_WEIGHED_ROWS, max(_WEIGHED_ROWS // 4, _WEIGHED_NUMBERS // slot_count))
+    if len(places) <= most:
         return places
-    return places[np.linspace(0, len(places) - 1, _WEIGHED_ROWS).astype(np.int64)]
+    return places[np.linspace(0, len(places) - 1, most).astype(np.int64)]

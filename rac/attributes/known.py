@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rac.attributes.cells import MISSING, NOT_APPLICABLE, OUTSIDE, CodeArray
-from rac.attributes.evidence import KINDS
+from rac.attributes.evidence import KINDS, each_slot_in_turn
 from rac.attributes.filler import BoolArray, IntArray, ruled_out
 from rac.attributes.patterns import hidden_cells
 from rac.attributes.rows import APPLIES, NOT, UNTOLD, Cells
@@ -103,7 +103,7 @@ def find_known(cells: Cells, name: str, ok: BoolArray, seed: int) -> Known:
     telling = dict.fromkeys(vocabulary.attribute.applies_when, stand_in)
     hidden = fullness.hidden(np.flatnonzero(judged), telling, seed)
     memory = np.zeros(len(rows), np.bool_)
-    memory[_each_value_in_turn(here, order, MEMORY_ROWS)] = True
+    memory[each_slot_in_turn(here, order, MEMORY_ROWS)] = True
     used = judged | memory
     return Known(
         rows=rows[used],
@@ -200,16 +200,3 @@ def _stand_ins(
         wanted *= holding / max(1, holding + empty)
     share = min(1.0, max(0.0, wanted / max(1, told.sum())))
     return np.asarray(told & (draw.random(len(told)) < share))
-
-
-def _each_value_in_turn(slots: IntArray, order: IntArray, most: int) -> IntArray:
-    """Take up to ``most`` places: first one of each slot, then a second, and so on."""
-    inside = order[slots[order] >= 0]
-    if len(inside) <= most:
-        return inside
-    grouped = np.argsort(slots[inside], kind="stable")
-    sizes = np.bincount(slots[inside])
-    first = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    turn = np.empty(len(inside), np.int64)
-    turn[grouped] = np.arange(len(inside)) - first
-    return inside[np.argsort(turn, kind="stable")[:most]]

@@ -13,7 +13,7 @@ import numpy as np
 
 from rac.attributes.combine import Fusion
 from rac.attributes.evidence import KINDS, AttributeMemory
-from rac.attributes.filler import AttributeFiller, slot_scores
+from rac.attributes.filler import AttributeFiller, IntArray, slot_scores
 from rac.attributes.judge import count_together, judge, weighed_places
 from rac.attributes.known import Known
 from rac.attributes.rows import Cells
@@ -38,6 +38,7 @@ def learn_attribute(
     *,
     prompts: bool,
     logit_scale: float,
+    groups: IntArray,
     confidence: float = CONFIDENCE,
     seed: int = 0,
     kinds: Sequence[int] = range(len(KINDS)),
@@ -58,6 +59,7 @@ def learn_attribute(
         zero_shot: their (M + J, C) scores from prompts; zeros where there are none.
         prompts: whether ``zero_shot`` comes from prompts.
         logit_scale: of the encoder.
+        groups: (M + J,) groups of near-duplicates, which are never parted.
         confidence: in (0, 1), of the promise.
         seed: of the folds.
         kinds: the kinds of evidence to go by.
@@ -69,7 +71,7 @@ def learn_attribute(
     enough = inside.sum() >= needed and (known.judged & inside).sum() >= 2
     if not enough or len(np.unique(known.slots[inside])) < 2:
         return without_memory(cells, name, known, zero_shot, prompts, logit_scale)
-    judged = judge(cells, name, known, features, zero_shot, seed=seed, kinds=kinds)
+    judged = judge(cells, name, known, features, zero_shot, groups=groups, seed=seed, kinds=kinds)
     count = len(vocabulary.names)
     right = judged.right
     absent = judged.best >= count
@@ -92,7 +94,7 @@ def learn_attribute(
         rule.among(len(right), int((above & part & held[judged.best]).sum()))
         for rule, part in zip(rules, (~absent, absent), strict=True)
     ]
-    weighed = weighed_places(judged.truth)
+    weighed = weighed_places(judged.truth, known.slot_count)
     remembered = known.memory & inside
     memory_slots = known.slots[remembered]
     return AttributeFiller(

@@ -52,4 +52,13 @@ class Projection:
 
     def apply(self, trunk: FloatArray) -> FloatArray:
         """Map (N, T) trunk features to (N, P)."""
-        return np.asarray((unit_norm(trunk) - self.mean) @ self.basis, np.float32)
+        trunk = np.asarray(trunk, np.float32)
+        # As unit_norm(trunk) - mean, times the basis, without a copy of the wide array.
+        lengths = np.sqrt(np.einsum("nt,nt->n", trunk, trunk))[:, None]
+        mapped = np.divide(
+            trunk @ self.basis,
+            lengths,
+            where=lengths > 0,
+            out=np.zeros((len(trunk), self.basis.shape[1]), np.float32),
+        )
+        return np.asarray(mapped - self.mean @ self.basis, np.float32)
