@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rac.attributes.attribute import template_columns
 from rac.attributes.cells import Vocabulary
 from rac.attributes.rows import Cells
-from rac.encoders.base import Encoder, FloatArray
+from rac.encoders.base import Encoder, FloatArray, unit_norm
 from rac.zero_shot import centred_scores
 
 IntArray = npt.NDArray[np.int64]
@@ -88,7 +88,21 @@ class PromptBank:
             attributes: whose prompts are wanted.
             encoder: whose text tower reads the prompts.
         """
-        prompts = {name: _encode(cells, name, encoder) for name in attributes}
+        read = _PromptReader(encoder)
+        contexts = {name: _contexts(cells, name) for name in attributes}
+        for name, (_, _, rendered) in contexts.items():
+            for templates in rendered:
+                read.note(cells.vocabularies[name], templates)
+        prompts = {
+            name: Prompts(
+                vocabulary=cells.vocabularies[name],
+                columns=columns,
+                contexts=numbers,
+                templates=rendered,
+                vectors=np.stack([read.vectors(cells.vocabularies[name], one) for one in rendered]),
+            )
+            for name, (columns, numbers, rendered) in contexts.items()
+        }
         return cls(prompts, encoder.logit_scale)
 
     def scores(
@@ -125,9 +139,45 @@ class PromptBank:
         return scores
 
 
-def _encode(cells: Cells, name: str, encoder: Encoder) -> Prompts:
-    vocabulary = cells.vocabularies[name]
-    templates = vocabulary.attribute.templates
+class _PromptReader:
+    """Encodes the prompts of all attributes at once, each text only one time."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._numbers: dict[str, int] = {}
+        self._encoded: FloatArray | None = None
+
+    def note(self, vocabulary: Vocabulary, templates: Iterable[str]) -> None:
+        """Take in the prompts of an attribute's values."""
+        for texts in _prompts(vocabulary, templates):
+            for text in texts:
+                self._numbers.setdefault(text, len(self._numbers))
+
+    def vectors(self, vocabulary: Vocabulary, templates: Iterable[str]) -> FloatArray:
+        """Give the (C, D) mean of each value's prompts, of unit norm (prompt ensembling, Radford
+        et al. 2021, section 3.1.4).
+        """
+        if self._encoded is None:
+            self._encoded = self._encoder.encode_texts(list(self._numbers))
+        means = [
+            self._encoded[[self._numbers[text] for text in texts]].mean(axis=0)
+            for texts in _prompts(vocabulary, templates)
+        ]
+        return unit_norm(np.reshape(means, (-1, self._encoder.embedding_dim)).astype(np.float32))
+
+
+def _prompts(vocabulary: Vocabulary, templates: Iterable[str]) -> list[list[str]]:
+    return [
+        [template.replace("{}", word) for template in templates for word in value.words]
+        for value in vocabulary.values
+    ]
+
+
+def _contexts(
+    cells: Cells, name: str
+) -> tuple[tuple[str, ...], dict[tuple[int, ...], int], tuple[tuple[str, ...], ...]]:
+    """Give the columns that an attribute's templates name, the contexts, and their templates."""
+    templates = cells.vocabularies[name].attribute.templates
     columns = tuple(dict.fromkeys(one for text in templates for one in template_columns(text)))
     always = tuple(text for text in templates if not template_columns(text))
     rendered = [always or ("a photo of a {}.",)]
@@ -145,12 +195,7 @@ def _encode(cells: Cells, name: str, encoder: Encoder) -> Prompts:
             if there and there != rendered[0]:
                 contexts[tuple(context)] = len(rendered)
                 rendered.append(there)
-    words = [value.words for value in vocabulary.values]
-    vectors = np.zeros((len(rendered), len(words), encoder.embedding_dim), np.float32)
-    if words:
-        for number, texts in enumerate(rendered):
-            vectors[number] = encoder.encode_prompts(words, texts)
-    return Prompts(vocabulary, columns, contexts, tuple(rendered), vectors)
+    return columns, contexts, tuple(rendered)
 
 
 def _render(templates: tuple[str, ...], known: Mapping[str, str]) -> tuple[str, ...]:
