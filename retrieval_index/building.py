@@ -11,6 +11,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from retrieval_index.arrays import FloatArray, as_vectors, unit_norm
 from retrieval_index.contents import Contents
@@ -173,12 +174,12 @@ def _fit(metric: str | Metric, vectors: FloatArray, rows: pa.Table) -> Metric:
     """Fit a metric by name; to rows evenly spaced among those sorted by label where many."""
     if isinstance(metric, Metric):
         return metric
-    labels = rows.column("label").to_pylist()
+    labels = rows.column("label")
     if len(vectors) <= _FIT_ROWS:
-        return fit_metric(metric, vectors, labels)
-    by_label = np.array(sorted(range(len(labels)), key=lambda row: labels[row] or ""))
+        return fit_metric(metric, vectors, labels.to_pylist())
+    by_label = pc.sort_indices(labels, null_placement="at_start").to_numpy()
     chosen = np.sort(by_label[np.linspace(0, len(labels) - 1, num=_FIT_ROWS).astype(np.int64)])
-    return fit_metric(metric, vectors[chosen], [labels[row] for row in chosen])
+    return fit_metric(metric, vectors[chosen], labels.take(pa.array(chosen)).to_pylist())
 
 
 class _ArrayFile:
