@@ -85,8 +85,7 @@ class Headlines:
             )
             kind = "exact"
         elif value is not None:
-            interval = percentile_interval(self._samples(method, name), self._settings.confidence)
-            low, high = interval if interval is not None else (None, None)
+            low, high = self._interval(self._samples(method, name), value)
             kind = "bootstrap"
         return Figure.model_validate(
             {
@@ -107,9 +106,18 @@ class Headlines:
         if first is None or second is None:
             return Difference(value=None, low=None, high=None)
         samples = self._samples(method, name) - self._samples(over, name)
-        interval = percentile_interval(samples, self._settings.confidence)
-        low, high = interval if interval is not None else (None, None)
+        low, high = self._interval(samples, first - second)
         return Difference(value=first - second, low=low, high=high)
+
+    def _interval(self, samples: Floats, value: float) -> tuple[float | None, float | None]:
+        """Percentiles, made wider where they leave the value itself out.
+
+        Resamples lack classes of a single row, which moves averages over classes to one side.
+        """
+        interval = percentile_interval(samples, self._settings.confidence)
+        if interval is None:
+            return None, None
+        return min(interval[0], value), max(interval[1], value)
 
     def _recalls(self, labels: Ints, hit: Bools) -> Floats:
         right = np.bincount(labels[hit], minlength=len(self._support))

@@ -34,7 +34,7 @@ def same(figure, expected):
         assert figure.value is figure.low is figure.high is None
         return
     assert figure.value == pytest.approx(expected)
-    assert 0 <= figure.low <= figure.high <= 1
+    assert 0 <= figure.low <= figure.value <= figure.high <= 1
     assert figure.low < figure.high
 
 
@@ -350,3 +350,21 @@ def test_ten_thousand_classes_follow_the_loop():
     few = [recalls[place[c]] for c in tested if c < 20]
     assert run.headline.few.value == (pytest.approx(figures.mean_of_known(few)) if few else None)
     assert run.classes.with_test_rows == len(tested)
+
+
+def test_an_interval_holds_its_value_where_rare_classes_drop_out_of_resamples():
+    """The singletons are all wrong; resamples lack a third of them, and are better for it."""
+    singles = [f"single {i}" for i in range(80)]
+    labels = [*singles, *(["big"] * 40)]
+    made = Predictions(
+        name="tail",
+        ids=[str(i) for i in range(120)],
+        labels=labels,
+        predictions=["big"] * 118 + ["single 0"] * 2,
+        classes=[*singles, "big"],
+    )
+    run = build_report([made], resamples=200).metrics.runs[0]
+    macro = run.headline.macro
+    assert macro.value == pytest.approx(38 / 40 / 81)
+    assert macro.low <= macro.value < macro.high
+    assert any("80 of the 81 classes with test rows have one only" in note for note in run.notes)
