@@ -27,8 +27,9 @@ class Figure(_Record):
     classes: int = Field(description="classes with test rows among those rows")
     interval: Literal["bootstrap", "exact"] | None = Field(
         description=(
-            "bootstrap percentiles, made wider where they leave the value out; or exact (Clopper-Pearson over the rows) where every row has "
-            "the same outcome, which a bootstrap would take for certainty"
+            "bootstrap percentiles, made wider where they leave the value out; or exact "
+            "(Clopper-Pearson over the rows) where every row has the same outcome, which a "
+            "bootstrap would take for certainty"
         )
     )
 
