@@ -12,14 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rac.branches.votes import class_balanced_votes
-from retrieval_index import Memory, Neighbours
+from rac.leave_one_out import LeaveOneOut, classify_by_others, deal_folds
+from retrieval_index import Memory
 
-_NEIGHBOURS = 10
-_TEMPERATURE = 0.1
-_GAMMA = 0.7
 _SEED = 3
-_BLOCK_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -67,71 +63,6 @@ class EditEffect:
     unchanged: int
 
 
-@dataclass(frozen=True, eq=False)
-class LeaveOneOut:
-    """Rows of a memory classified by the other rows.
-
-    Attributes:
-        rows: (Q,) the rows that were classified; each has a label.
-        labels: Q labels, as the memory has them.
-        predicted: Q labels, as the neighbours say; None where no neighbour has a label.
-        neighbours: (Q, K) the neighbours, -1 where there are fewer.
-    """
-
-    rows: npt.NDArray[np.int64]
-    labels: list[str]
-    predicted: list[str | None]
-    neighbours: Neighbours
-
-    @property
-    def accuracy(self) -> float | None:
-        """Give the share classified right, in [0, 1]; None where there is nothing to classify."""
-        right = [a == b for a, b in zip(self.labels, self.predicted, strict=True)]
-        return float(np.mean(right)) if right else None
-
-
-def classify_by_others(
-    memory: Memory,
-    *,
-    k: int = _NEIGHBOURS,
-    near_duplicate: float | None = None,
-    rows: npt.NDArray[np.int64] | None = None,
-) -> LeaveOneOut:
-    """Classify rows by the class-balanced votes of their neighbours among the others.
-
-    Args:
-        memory: N rows.
-        k: neighbours that vote.
-        near_duplicate: raw cosine from which on a row must not vouch for another; None lets all.
-        rows: the rows to classify; None takes all. Those without a label are left out.
-    """
-    labels = memory.labels
-    names = sorted({label for label in labels if label is not None})
-    code = {name: number for number, name in enumerate(names)}
-    classes = np.array([-1 if label is None else code[label] for label in labels], dtype=np.int64)
-    counts = np.bincount(classes[classes >= 0], minlength=len(names))
-    asking = np.arange(len(memory)) if rows is None else rows
-    asking = asking[classes[asking] >= 0]
-    found = memory.leave_one_out(k, near_duplicate=near_duplicate, rows=asking)
-    predicted: list[str | None] = []
-    for start in range(0, len(asking), _BLOCK_ROWS):
-        near = found.rows[start : start + _BLOCK_ROWS]
-        voters: npt.NDArray[np.int64] = np.where(near >= 0, classes[near], -1)
-        votes = class_balanced_votes(
-            found.scores[start : start + _BLOCK_ROWS],
-            voters,
-            counts,
-            temperature=_TEMPERATURE,
-            gamma=_GAMMA,
-        )
-        voted: npt.NDArray[np.bool_] = np.any(voters >= 0, axis=1)
-        predicted += [
-            names[best] if any_voted else None
-            for best, any_voted in zip(votes.argmax(axis=1), voted, strict=True)
-        ]
-    return LeaveOneOut(asking, [names[c] for c in classes[asking]], predicted, found)
-
-
 def edit_effect(
     before: Memory, after: Memory, *, near_duplicate: float | None = None, most: int | None = None
 ) -> EditEffect:
@@ -153,8 +84,9 @@ def edit_effect(
         chosen = np.random.default_rng(_SEED).permutation(len(kept))[:most]
         kept = [kept[place] for place in np.sort(chosen)]
     pairs = np.array(kept, dtype=np.int64).reshape(-1, 2)
-    old = classify_by_others(before, near_duplicate=near_duplicate, rows=pairs[:, 0])
-    new = classify_by_others(after, near_duplicate=near_duplicate, rows=pairs[:, 1])
+    folds = deal_folds(before, after)
+    old = classify_by_others(before, near_duplicate=near_duplicate, rows=pairs[:, 0], folds=folds)
+    new = classify_by_others(after, near_duplicate=near_duplicate, rows=pairs[:, 1], folds=folds)
     counts_before, counts_after = _counts(before), _counts(after)
     effects = []
     right_before, right_after = _right(old), _right(new)

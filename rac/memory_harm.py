@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rac.memory_effect import LeaveOneOut, classify_by_others
+from rac.leave_one_out import LeaveOneOut, classify_by_others
 from retrieval_index import Memory
 
 

@@ -12,11 +12,15 @@ import pyarrow.parquet as pq
 
 from rac.encoders.base import FloatArray
 from rac.errors import InputError
-from rac.memory_effect import classify_by_others
+from rac.leave_one_out import (
+    NEIGHBOURS,
+    classify_by_others,
+    deal_folds,
+    neighbours_among_others,
+)
 from rac.tables import Table, open_table
 from retrieval_index import Batch, Memory
 
-_NEIGHBOURS = 10
 _SEED = 4
 
 
@@ -119,8 +123,9 @@ def compare(old: Memory, new: Memory, *, most: int = 2000) -> Migration:
     both = [(row, row_new[id]) for row, id in enumerate(old.ids) if id in row_new]
     chosen = np.random.default_rng(_SEED).permutation(len(both))[:most]
     pairs = np.array(both, dtype=np.int64).reshape(-1, 2)[np.sort(chosen)]
-    near_old = old.leave_one_out(_NEIGHBOURS, rows=pairs[:, 0]).rows
-    near_new = new.leave_one_out(_NEIGHBOURS, rows=pairs[:, 1]).rows
+    folds = deal_folds(old, new)
+    near_old = neighbours_among_others(old, NEIGHBOURS, rows=pairs[:, 0], folds=folds).rows
+    near_new = neighbours_among_others(new, NEIGHBOURS, rows=pairs[:, 1], folds=folds).rows
     shares = []
     for a, b in zip(near_old, near_new, strict=True):
         ids_a = {old.ids[row] for row in a if row >= 0}
@@ -131,6 +136,6 @@ def compare(old: Memory, new: Memory, *, most: int = 2000) -> Migration:
         embedded=len(both),
         compared=len(pairs),
         overlap=float(np.mean(shares)) if shares else 0.0,
-        old_accuracy=classify_by_others(old, rows=pairs[:, 0]).accuracy,
-        new_accuracy=classify_by_others(new, rows=pairs[:, 1]).accuracy,
+        old_accuracy=classify_by_others(old, rows=pairs[:, 0], folds=folds).accuracy,
+        new_accuracy=classify_by_others(new, rows=pairs[:, 1], folds=folds).accuracy,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rac.memory_effect import classify_by_others, edit_effect
+from rac.leave_one_out import classify_by_others, deal_folds
+from rac.memory_effect import edit_effect
 from rac.memory_harm import harmful_rows
 from retrieval_index import Batch, Memory, make_rows
 
@@ -84,3 +85,48 @@ def test_the_wrong_label_floats_up() -> None:
     assert worst[0].misled >= 3
     assert worst[0].helped == 0
     assert harmful_rows(two_classes(), k=3) == []
+
+
+def noise(count: int = 60, dim: int = 200) -> Memory:
+    """Vectors that say nothing of their labels, six classes, more dimensions than rows."""
+    rng = np.random.default_rng(0)
+    rows = make_rows([f"r{i}" for i in range(count)], labels=[str(i % 6) for i in range(count)])
+    spread = np.arange(1, dim + 1) ** -0.5
+    vectors = spread * rng.normal(size=(count, dim))
+    return Memory.in_ram(vectors, rows, encoder="e", metric="whitened")
+
+
+def test_a_metric_does_not_judge_the_rows_that_it_was_fitted_to() -> None:
+    """Guards a figure that was always near 1: the whitened metric had learnt the answers."""
+    memory = noise()
+    near = memory.leave_one_out(1).rows[:, 0]
+    flattered = np.mean([memory.labels[a] == memory.labels[b] for a, b in enumerate(near)])
+    assert flattered == 1.0, "the trap is there"
+    accuracy = classify_by_others(memory).accuracy
+    assert accuracy is not None
+    assert accuracy < 0.35, "six classes without any meaning"
+
+
+def test_folds_spread_classes_keep_copies_together_and_stay_through_an_edit() -> None:
+    memory = noise()
+    folds = deal_folds(memory)
+    for label in set(memory.labels):
+        held = [
+            folds[id] for id, own in zip(memory.ids, memory.labels, strict=True) if own == label
+        ]
+        assert np.bincount(held, minlength=5).tolist() == [2] * 5
+    copies = Batch(memory.vectors[:4], make_rows(list("abcd"), labels=["0"] * 4))
+    after = memory.preview(add=copies, delete=["r9"])
+    both = deal_folds(memory, after)
+    assert [both[name] for name in "abcd"] == [both[f"r{i}"] for i in range(4)]
+    assert set(both) == {*memory.ids, *"abcd"}
+    assert deal_folds(two_classes()) == {}, "the cosine learns nothing"
+
+
+def test_a_class_in_one_fold_has_no_voter_but_is_judged() -> None:
+    vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.1, 1.0], [0.2, 1.0]])
+    rows = make_rows(list("abcd"), labels=["lone", "x", "x", "x"])
+    memory = Memory.in_ram(vectors, rows, encoder="e", metric="whitened")
+    outcome = classify_by_others(memory)
+    assert outcome.labels[0] == "lone"
+    assert outcome.predicted[0] == "x"
