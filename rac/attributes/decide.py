@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +44,7 @@ class Decider:
     cells: Cells
     filler: Filler
 
-    def decide(self, batch: pa.RecordBatch, first: int) -> Iterator[pa.RecordBatch]:
+    def decide(self, batch: pa.RecordBatch, first: int) -> list[pa.RecordBatch]:
         """Give the ledger rows of a batch, attribute by attribute.
 
         Args:
@@ -59,8 +58,10 @@ class Decider:
         choices = self.filler.choose(
             np.asarray(self.store.embedding[part]), np.asarray(self.store.trunk[part]), cells, asked
         )
-        for name in self.filler.attributes:
-            yield self._ledger_rows(name, batch, first, cells, ok, asked[name], choices[name])
+        return [
+            self._ledger_rows(name, batch, first, cells, ok, asked[name], choices[name])
+            for name in self.filler.attributes
+        ]
 
     def _ledger_rows(
         self,

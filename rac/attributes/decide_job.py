@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import os
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rac.attributes.decide import Decider
 from rac.attributes.filler import Filler
 from rac.attributes.ledger import PART_ROWS, Ledger
-from rac.attributes.prepare import Prepared, table_changed
+from rac.attributes.prepare import FillOptions, Prepared, table_changed
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.store import BATCH_ROWS, stretches
 from rac.progress import progress_bar
@@ -56,12 +59,10 @@ def decide_all(
     done = min(start, rows)
     with progress_bar("deciding", rows, shown=job.options.progress) as advance:
         advance(done)
-        for first, batch in stretches(job.table, BATCH_ROWS, start=start, limit=job.options.limit):
-            if first + batch.num_rows > rows:
-                raise table_changed(job.table)
-            waiting.extend(decider.decide(batch, first))
-            done = first + batch.num_rows
-            advance(batch.num_rows)
+        for count, decisions in _side_by_side(decider, job.options, start):
+            waiting.extend(decisions)
+            done += count
+            advance(count)
             if done % PART_ROWS == 0 or done == rows:
                 number = (done - 1) // PART_ROWS
                 drafts.write_part(number, waiting)
@@ -71,6 +72,26 @@ def decide_all(
     if done != rows:
         raise table_changed(job.table)
     return Decided(drafts, counts, min(start, rows))
+
+
+def _side_by_side(
+    decider: Decider, options: FillOptions, start: int
+) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+    """Give for each stretch of rows, in order, how many they are and what was decided of them."""
+    workers = options.workers or os.cpu_count() or 1
+    waiting: deque[tuple[int, Future[list[pa.RecordBatch]]]] = deque()
+    table, rows = decider.table, len(decider.store.ok)
+    # Each thread works on its own stretch, so that none has to wait for the others' products.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(workers) as pool:
+        for first, batch in stretches(table, BATCH_ROWS, start=start, limit=options.limit):
+            if first + batch.num_rows > rows:
+                raise table_changed(table)
+            waiting.append((batch.num_rows, pool.submit(decider.decide, batch, first)))
+            if len(waiting) > workers:
+                count, decisions = waiting.popleft()
+                yield count, decisions.result()
+        for count, decisions in waiting:
+            yield count, decisions.result()
 
 
 def _counted(part: pa.Table) -> Counter[tuple[str, str]]:

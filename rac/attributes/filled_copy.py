@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rac.attributes.columns import fill_column
 from rac.attributes.ledger import PART_ROWS, Decision, Ledger
@@ -19,7 +22,7 @@ def filled_batches(job: Prepared, ledger: Ledger) -> Iterator[pa.RecordBatch]:
     Raises:
         JobFailed: the table changed while the job ran.
     """
-    written: dict[str, dict[int, str]] = {}
+    written: dict[str, tuple[npt.NDArray[np.int64], list[str]]] = {}
     there = set(ledger.parts())
     number = -1
     done = 0
@@ -28,36 +31,33 @@ def filled_batches(job: Prepared, ledger: Ledger) -> Iterator[pa.RecordBatch]:
             number = first // PART_ROWS
             if number not in there:
                 raise table_changed(job.table)
-            found = _written_values(job.schema, ledger.read(number))
-            written = {
-                name: dict(zip(rows, values, strict=True)) for name, (rows, values) in found.items()
-            }
+            written = _written_values(job.schema, ledger, number)
+        done = first + batch.num_rows
         filled = batch
         for name, attribute in job.schema.attributes.items():
-            here = written[name]
-            # Rows come in order, so those of this batch are the first ones left.
-            values: dict[int, str] = {}
-            for row in list(here):
-                if row >= first + batch.num_rows:
-                    break
-                values[row - first] = here.pop(row)
-            filled = fill_column(job.table, filled, attribute, values)
-        done = first + batch.num_rows
+            rows, values = written[name]
+            start, end = np.searchsorted(rows, [first, done])
+            here = dict(zip((rows[start:end] - first).tolist(), values[start:end], strict=True))
+            filled = fill_column(job.table, filled, attribute, here)
         yield filled
     if done != len(job.store.ok):
         raise table_changed(job.table)
 
 
-def _written_values(schema: Schema, part: pa.Table) -> dict[str, tuple[list[int], list[str]]]:
-    """Give for each attribute the rows that were written and what was written into them."""
-    columns = part.select(["row", "attribute", "decision", "value"]).to_pydict()
-    found: dict[str, tuple[list[int], list[str]]] = {name: ([], []) for name in schema.attributes}
-    absent = {name for name, one in schema.attributes.items() if one.not_applicable is not None}
-    for row, name, decision, value in zip(*columns.values(), strict=True):
-        written = decision == Decision.FILLED or (
-            decision == Decision.NOT_APPLICABLE and name in absent
+def _written_values(
+    schema: Schema, ledger: Ledger, number: int
+) -> dict[str, tuple[npt.NDArray[np.int64], list[str]]]:
+    """Give for each attribute the rows of a part that are written, ascending, and their values."""
+    part = ledger.read(number, ["row", "attribute", "decision", "value"])
+    attributes = part.column("attribute").cast(pa.string())
+    decisions = part.column("decision").cast(pa.string())
+    found = {}
+    for name, attribute in schema.attributes.items():
+        wanted = [Decision.FILLED.value]
+        if attribute.not_applicable is not None:
+            wanted.append(Decision.NOT_APPLICABLE.value)
+        mine = part.filter(
+            pc.and_(pc.equal(attributes, name), pc.is_in(decisions, pa.array(wanted)))
         )
-        if written:
-            found[name][0].append(row)
-            found[name][1].append(value)
+        found[name] = (mine.column("row").to_numpy(), mine.column("value").to_pylist())
     return found

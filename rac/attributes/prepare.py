@@ -40,7 +40,8 @@ class FillOptions:
         seed: of folds and samples; the same seed gives the same files.
         limit: consider only so many rows, from the start; the copy then holds only these.
         dry_run: decide everything, and write all but the filled copy.
-        workers: attributes learnt side by side; one for each processor if None.
+        workers: attributes learnt, and stretches of rows decided, side by side; one for each
+            processor if None.
         batch_size: images in one forward pass.
         progress: whether progress bars are shown.
     """

@@ -9,7 +9,6 @@ behind the manifest's rows is of a run that was killed, and is cut off when the 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -97,29 +96,29 @@ class ItemsDigest:
     """A digest of which images a table names: ids, and bytes or path, size and time of change."""
 
     def __init__(self, base: Path | None) -> None:
-        self._base = base
+        self._prefix = "" if base is None else os.path.join(base, "")
         self._digest = hashlib.sha256()
 
     def add(self, items: Iterable[Item]) -> None:
         """Take in the next items, in the table's order."""
-        for item in items:
-            mark = json.dumps([item.id, *self._image_mark(item.image)])
-            self._digest.update(mark.encode() + b"\n")
+        # repr keeps the parts of a mark apart, whatever is in them.
+        marks = [f"{item.id!r} {self._image_mark(item.image)!r}\n" for item in items]
+        self._digest.update("".join(marks).encode("utf-8", "surrogatepass"))
 
     def hexdigest(self) -> str:
         """Give the digest of all items so far."""
         return self._digest.hexdigest()
 
-    def _image_mark(self, image: str | bytes | None) -> list[str | int | None]:
+    def _image_mark(self, image: str | bytes | None) -> tuple[str | int | None, ...]:
         if isinstance(image, bytes):
-            return [hashlib.sha256(image).hexdigest()]
+            return (hashlib.sha256(image).hexdigest(),)
         if image is None or "://" in image:
-            return [image]
+            return (image,)
         try:
-            state = os.stat((self._base or Path()) / image)
+            state = os.stat(image if os.path.isabs(image) else self._prefix + image)
         except (OSError, ValueError):
-            return [image, None]
-        return [image, state.st_size, state.st_mtime_ns]
+            return (image, None)
+        return (image, state.st_size, state.st_mtime_ns)
 
 
 def ensure_store(
