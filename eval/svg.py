@@ -12,23 +12,23 @@ import numpy as np
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from eval import plots
+from eval.plots import style
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 
 # The page defines these custom properties twice, for light and for dark.
 _PAGE_COLOURS = {
-    plots.INK: "--ink",
-    plots.MUTED: "--muted",
-    plots.GRID: "--line",
-    plots.UNGROUPED: "--plain",
-    **{colour: f"--{name}" for name, colour in plots.GROUP_COLOURS.items()},
-    **{colour: f"--{name}" for name, colour in plots.METHOD_COLOURS.items()},
+    style.INK: "--ink",
+    style.MUTED: "--muted",
+    style.GRID: "--line",
+    style.UNGROUPED: "--plain",
+    **{colour: f"--{name}" for name, colour in style.GROUP_COLOURS.items()},
+    **{colour: f"--{name}" for name, colour in style.METHOD_COLOURS.items()},
     **{
         colour: f"--line-{number}"
-        for number, colour in enumerate(plots.LINES)
-        if colour not in plots.METHOD_COLOURS.values()
+        for number, colour in enumerate(style.LINES)
+        if colour not in style.METHOD_COLOURS.values()
     },
 }
 
