@@ -44,7 +44,8 @@ def harmful_rows(memory: Memory, *, k: int = 10, most: int = 20) -> list[Harmful
 
     The score is the share of misled among those that a row reaches, each side counted from one
     so that a row which reaches few does not lead, times the share of its neighbours that
-    contradict it, times the number it misleads.
+    contradict it, times the logarithm of the number it misleads: hubs that are right about
+    themselves mislead most, and would crowd out the wrong labels.
 
     Args:
         memory: N rows.
@@ -55,7 +56,7 @@ def harmful_rows(memory: Memory, *, k: int = 10, most: int = 20) -> list[Harmful
     misled, helped, support = _occurrences(memory, outcome)
     place = {int(row): number for number, row in enumerate(outcome.rows)}
     bad_share = (misled + 1) / (misled + helped + 2)
-    score = bad_share * misled * (1 - support + 1 / (k + 1))
+    score = bad_share * np.log1p(misled) * (1 - support + 1 / (k + 1))
     order = np.lexsort((np.arange(len(score)), -score))
     worst = [int(row) for row in order if misled[row] > 0 and int(row) in place][:most]
     return [
