@@ -81,13 +81,15 @@ def report(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Report runs class by class: metrics.json, per_class.csv and report.html in OUT.
+    """Report runs class by class: metrics.json, per_class.csv and report.html in OUT.
 
-    \b
     Example:
-      rac report runs/test.parquet -o runs/report
-      rac report old.csv new.csv --train-counts train.csv --fail-if-worse few:0.01 -o runs/compare
-      rac report runs/fill --truth catalogue.csv -o runs/fill-report
+
+        rac report runs/test.parquet -o runs/report
+
+        rac report runs/old.parquet runs/new.parquet --fail-if-worse few:0.01 -o runs/compare
+
+        rac report runs/fill --truth catalogue.csv -o runs/fill-report
     """
     from eval.gates import failed_gates, parse_gate
     from eval.ledgers import is_fill_run
