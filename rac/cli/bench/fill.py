@@ -47,7 +47,8 @@ def fill(
     network = load_encoder(encoder)
     catalogue = grocery_catalogue(network, cached=not cost)
     runs = [promise_kept(catalogue, network, seed=seed, target=target) for seed in range(seeds)]
-    alone = single_kinds(catalogue, network, seed=0, target=target)
+    few = range(min(3, seeds))
+    alone = single_kinds(catalogue, network, seeds=few, target=target)
     result: dict[str, Any] = {
         "encoder": network.name,
         "encoder_identity": network.identity,
@@ -58,17 +59,19 @@ def fill(
                 "precision": [run[name].precision for run in runs],
                 "coverage": [run[name].coverage for run in runs],
                 "kept": sum((run[name].precision or 0.0) >= target for run in runs),
-                "zero_shot_coverage": alone["zero-shot"][name].coverage,
-                "zero_shot_precision": alone["zero-shot"][name].precision,
-                "neighbours_coverage": alone["neighbours"][name].coverage,
-                "neighbours_precision": alone["neighbours"][name].precision,
+                "coverage_at_equal_precision": {
+                    kind: [kept[name].reach for kept in of_kind]
+                    for kind, of_kind in (("fused", runs[: len(few)]), *alone.items())
+                },
+                "coverage_alone": {
+                    kind: [kept[name].coverage for kept in of_kind]
+                    for kind, of_kind in alone.items()
+                },
             }
             for name in catalogue.cells
         },
         "not_applicable_f1": [absent_f1(run) for run in runs],
-        "audit_recall": [
-            audit_recall(catalogue, network, seed=seed) for seed in range(min(3, seeds))
-        ],
+        "audit_recall": [audit_recall(catalogue, network, seed=seed) for seed in few],
     }
     if cost:
         seconds = attribute_cost(catalogue, network)

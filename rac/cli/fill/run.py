@@ -64,7 +64,7 @@ def fill(
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Attributes learnt side by side; one a processor by default."),
+        typer.Option(min=1, help="Threads that learn and decide; one a processor by default."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of folds and samples.")] = 0,
     json: JsonOption = False,
