@@ -177,7 +177,7 @@ def _fit(metric: str | Metric, vectors: FloatArray, rows: pa.Table) -> Metric:
     labels = rows.column("label")
     if len(vectors) <= _FIT_ROWS:
         return fit_metric(metric, vectors, labels.to_pylist())
-    by_label = pc.sort_indices(labels, null_placement="at_start").to_numpy()
+    by_label = pc.sort_indices(pc.fill_null(labels, "")).to_numpy()
     chosen = np.sort(by_label[np.linspace(0, len(labels) - 1, num=_FIT_ROWS).astype(np.int64)])
     return fit_metric(metric, vectors[chosen], labels.take(pa.array(chosen)).to_pylist())
 
