@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from eval.image_sets import image_set
 from eval.predictions import read_predictions
 from rac.classifier import RacClassifier
 from rac.errors import InputError
@@ -61,6 +62,10 @@ def test_fit_then_test_from_the_command_line(
     assert all(right[:-1])
     assert predictions.predictions[-1] is None
     assert predictions.neighbour_ids is not None
+    # What a report needs to see that these rows were trained on, and that none was kept aside.
+    assert predictions.source == str(catalogue)
+    assert predictions.training == image_set(predictions.content_hashes[:-1], str(catalogue))
+    assert predictions.selection == image_set(())
 
 
 def test_a_config_file_and_the_command_line_say_the_same(catalogue: Path, tmp_path: Path) -> None:
