@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,50 +33,53 @@ def open_fill_run(path: str | Path, *, truth: str | None = None, id: str | None 
     options: dict[str, Any] = {}
     if truth is not None:
         table = open_table(truth, id=id)
-        told = {name: column for name, column in columns.items() if column in table.columns}
+        told = _there(columns, table)
         if not told:
             raise InputError(
                 f"{truth}: has none of the run's columns {', '.join(columns.values())}; it has "
                 f"{', '.join(table.columns)}"
             )
-        read = _read(table, told)
-        options = {"truth": read.truth(), **read.pictures(table)}
+        cells: dict[str, list[pa.Array]] = {name: [] for name in told}
+        options = _read(table, told, lambda name, texts: cells[name].append(_text(texts)))
+        columns_of_truth = {name: _joined(parts) for name, parts in cells.items()}
+        options["truth"] = pa.table({"id": options["images"].column("id"), **columns_of_truth})
+    found: dict[str, Counter[str]] = {name: Counter() for name in columns}
     try:
         table = open_table(str(fill_metadata(path).get("table", "")), id=id)
-        there = {name: column for name, column in columns.items() if column in table.columns}
-        read = _read(table, there)
+        there = _there(columns, table)
+        options |= _read(
+            table, there, lambda name, texts: found[name].update(cell for cell in texts if cell)
+        )
     except InputError:  # the table has moved; the report does without it
         return read_fill_run(path, **options)
-    found = {name: Counter(cell for cell in cells if cell) for name, cells in read.cells.items()}
-    return read_fill_run(path, **(options | read.pictures(table)), found=found)
+    return read_fill_run(path, **options, found={name: found[name] for name in there})
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """Ids of a table's rows, image references, and the cells of the wanted columns as text."""
-
-    ids: list[str]
-    images: list[str | None]
-    cells: Mapping[str, list[str | None]]
-
-    def truth(self) -> pa.Table:
-        return _texts({"id": self.ids, **self.cells})
-
-    def pictures(self, table: Table) -> dict[str, Any]:
-        images = _texts({"id": self.ids, "image": self.images})
-        return {"images": images, "image_folder": table.base or ".", "table": table.source}
+def _there(columns: Mapping[str, str], table: Table) -> dict[str, str]:
+    return {name: column for name, column in columns.items() if column in table.columns}
 
 
-def _texts(columns: Mapping[str, Sequence[str | None]]) -> pa.Table:
-    return pa.table({name: pa.array(cells, pa.string()) for name, cells in columns.items()})
-
-
-def _read(table: Table, wanted: Mapping[str, str]) -> _Cells:
-    read = _Cells([], [], {name: [] for name in wanted})
+def _read(
+    table: Table, wanted: Mapping[str, str], take: Callable[[str, list[str | None]], None]
+) -> dict[str, Any]:
+    """Hand the cells of the wanted columns on, batch by batch; give what tells of the images."""
+    ids: list[pa.Array] = []
+    images: list[pa.Array] = []
     for batch in table.batches():
         items = table.items(batch)
-        read.ids.extend(item.id for item in items)
-        read.images.extend(item.image if isinstance(item.image, str) else None for item in items)
+        ids.append(_text([item.id for item in items]))
+        images.append(
+            _text([item.image if isinstance(item.image, str) else None for item in items])
+        )
         for name, column in wanted.items():
-            read.cells[name].extend(table.strings(batch, column))
-    return read
+            take(name, table.strings(batch, column))
+    shown = pa.table({"id": _joined(ids), "image": _joined(images)})
+    return {"images": shown, "image_folder": table.base or ".", "table": table.source}
+
+
+def _text(cells: Sequence[str | None]) -> pa.Array:
+    return pa.array(cells, pa.string())
+
+
+def _joined(parts: list[pa.Array]) -> pa.ChunkedArray:
+    return pa.chunked_array(parts, pa.string())
