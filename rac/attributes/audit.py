@@ -51,7 +51,8 @@ class Doubt:
 def audit_cells(job: Prepared) -> list[Doubt]:
     """Rank the known cells of all attributes, the most doubtful first; nothing is changed.
 
-    Every cell is judged by a memory, counts and weights without it and its near-duplicates.
+    Every cell is judged by a memory, counts and weights without it and its near-duplicates. A cell
+    whose value no other row has is left out: there is nothing to hold it against.
     """
     store, cells, seed = job.store, job.cells, job.options.seed
     bank = PromptBank.encode(cells, job.schema.attributes, job.encoder)
@@ -74,6 +75,7 @@ def _rounds(job: Prepared, name: str) -> Iterator[Known]:
     known = find_known(job.cells, name, job.store.ok, job.options.seed)
     codes = job.cells.codes[name]
     wanted = np.flatnonzero((codes >= 0) & job.store.ok)
+    wanted = wanted[np.bincount(codes[wanted])[codes[wanted]] > 1]
     remembered = known.rows[known.memory]
     if len(np.unique(codes[remembered])) < 2:
         return

@@ -37,7 +37,7 @@ def audit(
 ) -> None:
     r"""Rank the known values that image, neighbours and the row's other cells contradict.
 
-    Nothing is changed. OUT then holds audit.csv: every known cell, the most doubtful first, with
+    Nothing is changed. OUT then holds audit.csv: known cells, the most doubtful first, with
     the probability that it is wrong, the likeliest other value, and the nearest rows. The
     embeddings in OUT serve a later `rac fill -o OUT` too.
 
@@ -85,8 +85,8 @@ def audit(
     from rich.table import Table
 
     shown = Table(title=f"{len(doubts):,} known cells, the most doubtful first")
-    for heading in ("id", "attribute", "says", "wrong", "rather", "nearest rows"):
-        shown.add_column(heading)
+    for heading in ("id", "attribute", "says", "wrong", "rather"):
+        shown.add_column(heading, overflow="fold")
     for doubt in doubts[:top]:
         shown.add_row(
             escape(doubt.id),
@@ -94,8 +94,9 @@ def audit(
             escape(doubt.value),
             f"{doubt.wrong:.3f}",
             escape(f"{doubt.suggestion} ({doubt.probability:.2f})"),
-            escape(doubt.neighbours),
         )
     console = Console()
     console.print(shown)
-    console.print(f"all of them: {escape(str(out / 'audit.csv'))}", soft_wrap=True)
+    console.print(
+        f"all of them, with the nearest rows: {escape(str(out / 'audit.csv'))}", soft_wrap=True
+    )

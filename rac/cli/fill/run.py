@@ -210,16 +210,8 @@ def _print(summary: FillSummary) -> None:
 
     console = Console()
     shown = Table(title=f"{summary.rows:,} rows, {summary.bad_images:,} bad images")
-    shown.add_column("attribute")
-    for heading in (
-        "missing",
-        "filled",
-        "not appl.",
-        "coverage",
-        "expected precision",
-        "at least",
-        "target",
-    ):
+    shown.add_column("attribute", min_width=12)
+    for heading in ("missing", "filled", "n/a", "coverage", "precision", "at least", "target"):
         shown.add_column(heading, justify="right")
     for name, one in summary.attributes.items():
         shown.add_row(
@@ -233,11 +225,14 @@ def _print(summary: FillSummary) -> None:
             f"{one.target_precision:g}",
         )
     console.print(shown)
+    console.print(
+        "n/a: does not apply. Precision: judged on known cells; it is at least the next figure."
+    )
     for name, one in summary.attributes.items():
         if one.reason:
             rule = "nothing is filled" if one.threshold is None else one.source
             console.print(f"{escape(name)}: {rule}: {escape(one.reason)}")
-        if one.held_back:
+        if one.held_back and one.filled:
             console.print(f"{escape(name)}: held back: {escape(', '.join(one.held_back))}")
     if summary.new_columns:
         console.print(f"new columns: {escape(', '.join(summary.new_columns))}")

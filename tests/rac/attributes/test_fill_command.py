@@ -47,7 +47,7 @@ def rac_fill(arguments: list[str], *more: str, fails: type[Exception] | None = N
 
 def test_the_closing_table_names_every_attribute(arguments: list[str], tmp_path: Path) -> None:
     result = rac_fill(arguments)
-    for words in ("colour", "[b]new", "coverage", "expected precision", "at least", "0.9",
+    for words in ("colour", "[b]new", "coverage", "precision", "at least", "0.9",
                   "new columns: [b]new", "filled.csv", "ledger.parquet"):  # fmt: skip
         assert words in result.output
     assert (tmp_path / "run" / "filled.csv").exists()
