@@ -19,7 +19,7 @@ from retrieval_index.metrics_by_name import fit_metric
 from retrieval_index.origin import Origin, describe
 from retrieval_index.segment import Segment
 from retrieval_index.store import Draft, Store
-from retrieval_index.verify import content_faults, verify_folder
+from retrieval_index.verify import content_faults, damaged_files, verify_folder
 from retrieval_index.view import View
 
 
@@ -326,7 +326,8 @@ class Memory(View):
             if draft.base is None or draft.base.previous is None:
                 raise MemoryFault(f"{store.folder}: no earlier version is kept to go back to")
             before = store.numbered(draft.base.previous)
-            load_contents(store, before)
+            if faults := damaged_files(store, before.all_files()):
+                raise CorruptMemory("\n".join(faults))
             manifest = draft.publish(before)
             return Memory(load_contents(store, manifest), manifest, store.folder)
 

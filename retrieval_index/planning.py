@@ -50,8 +50,10 @@ class Candidate:
 def exact_is_enough(rows: int, dim: int, plan: IndexPlan) -> bool:
     """Say whether the exact search meets the plan: always with ``flat``, never with a kind.
 
-    There is no index over no rows, whatever the plan says.
+    There is no index over no rows, nor codes for a handful, whatever the plan says.
     """
+    if plan.kind == "ivfpq":
+        return rows < _LEAST_ROWS
     if plan.kind != "auto":
         return plan.kind == "flat" or rows == 0
     size = 4 * rows * dim

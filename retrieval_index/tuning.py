@@ -124,10 +124,13 @@ def _trained(candidate: Candidate, searchable: Stack, training: IntArray) -> App
 
     index = faiss.index_factory(searchable.shape[1], candidate.factory, faiss.METRIC_INNER_PRODUCT)
     if candidate.lists:
-        lists = faiss.extract_index_ivf(index)
+        lists: Any = faiss.downcast_index(faiss.extract_index_ivf(index))
         lists.cp.niter = 10
         lists.cp.min_points_per_centroid = 1
         lists.cp.seed = _SEED
+        if candidate.kind == "ivfpq":
+            # FAISS warns of few rows once for every code; recall is measured anyway.
+            lists.pq.cp.min_points_per_centroid = 1
     index.train(np.ascontiguousarray(searchable[training]))
     add_rows(index, searchable)
     recipe = IndexRecipe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +71,13 @@ def file_faults(store: Store, manifest: Manifest) -> list[str]:
         if number == manifest.version and copy != manifest:
             faults.append(f"{store.folder / MANIFEST}: differs from its copy in versions/")
         entries |= {entry.path: entry for entry in copy.all_files()}
-    faults += [
-        fault
-        for entry in entries.values()
-        if (fault := _file_fault(store.folder / entry.path, entry)) is not None
-    ]
-    return faults
+    return faults + damaged_files(store, entries.values())
+
+
+def damaged_files(store: Store, entries: Iterable[FileEntry]) -> list[str]:
+    """Compare every byte of some files with their entries, and say what is wrong with which."""
+    faults = (_file_fault(store.folder / entry.path, entry) for entry in entries)
+    return [fault for fault in faults if fault is not None]
 
 
 def content_faults(memory: View) -> list[str]:

@@ -121,6 +121,17 @@ def test_a_compacted_memory_without_rows_has_no_index(tmp_path: Path, vectors: n
     assert filled.manifest.index.kind == "ivf"
 
 
+def test_codes_of_few_rows_are_trained_in_silence(
+    tmp_path: Path, vectors: np.ndarray, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Guards a warning for every code, hundreds of lines of them."""
+    memory = build(tmp_path / "m", vectors[:100], "ivfpq")
+    assert memory.manifest.index.kind == "ivfpq"
+    assert "".join(capfd.readouterr()) == ""
+    few = build(tmp_path / "few", vectors[:10], "ivfpq")
+    assert few.manifest.index.kind == "flat", "sixteen codes cannot be learnt from ten rows"
+
+
 def test_adding_does_not_train_anew_and_many_rows_are_taken_into_the_index(
     tmp_path: Path, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from retrieval_index import (
     BadVectors,
     Batch,
+    CorruptMemory,
     DuplicateId,
     Memory,
     MemoryBusy,
@@ -185,6 +186,19 @@ def test_going_back_and_forth(make_memory: MakeMemory) -> None:
     assert back.rollback().ids == list("bcdef")
     with pytest.raises(MemoryFault, match="only in RAM"):
         Memory.in_ram(np.eye(2), make_rows(["a", "b"]), encoder="e").rollback()
+
+
+def test_a_damaged_version_is_not_gone_back_to(make_memory: MakeMemory) -> None:
+    memory = make_memory()
+    assert memory.folder is not None
+    other = make_memory(metric="whitened")
+    path = memory.folder / "versions/000001/vectors.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CorruptMemory, match=r"000001/vectors\.npy: its bytes do not match"):
+        other.rollback()
+    assert Memory.open(memory.folder).manifest == other.manifest
 
 
 def test_a_preview_publishes_nothing(make_memory: MakeMemory) -> None:
