@@ -33,11 +33,13 @@ def memory(
     """Build and search a memory of made vectors, beside autofaiss with the same RAM.
 
     Without autofaiss the fastest of a few raw FAISS recipes stands in for it. A run keeps twice
-    the vectors on the disk.
+    the vectors on the disk: 4 GB for the first example, which takes ten to forty minutes with the
+    peer; 21 GB for the second, which is for the night.
 
     Example:
 
         rac bench memory --rows 1000000 --dim 512 --json
+        rac bench memory --rows 10000000 --dim 256 --no-peer --folder /scratch --json
     """
     from rac.bench.memory import bench_memory
     from rac.cli.index.sizes import byte_count
