@@ -52,6 +52,8 @@ def index_text(memory: Memory) -> str:
     plan = memory.manifest.plan
     if (recipe.measured_recall or 0.0) < plan.recall:
         told += f"; below the {plan.recall:g} that was asked for"
+    if (recipe.median_ms or 0.0) > plan.latency_ms:
+        told += f"; slower than the {plan.latency_ms:g} ms that were asked for"
     if recipe.edited:
         told += f"; {recipe.edited:,} rows changed since it was measured"
     return told

@@ -16,6 +16,7 @@ from rac.cli.index import app
 from rac.cli.index.told import index_text
 from rac.errors import InputError, JobFailed
 from retrieval_index import (
+    Batch,
     CorruptMemory,
     DuplicateId,
     EncoderMismatch,
@@ -165,6 +166,15 @@ def test_a_memory_that_has_outgrown_the_exact_search_says_so(tmp_path: Path) -> 
     slow = memory.manifest.model_copy(update={"plan": IndexPlan(latency_ms=0.001)})
     memory.manifest = slow
     assert "rac index compact builds a fast one" in index_text(memory)
+
+
+def test_an_index_that_was_forced_says_what_it_misses(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(99, 4))
+    rows = make_rows(list(map(str, range(99))))
+    plan = IndexPlan(kind="ivf", latency_ms=1e-6)
+    batch = Batch(vectors, rows)
+    forced = Memory.build(tmp_path / "m", [batch], encoder="e", plan=plan, force=True)
+    assert "; slower than the 1e-06 ms that were asked for" in index_text(forced)
 
 
 def test_verify_names_the_damaged_file(catalogue: Path, tmp_path: Path) -> None:
