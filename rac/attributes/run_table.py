@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rac.attributes.run_folder import RunFolder
+from rac.errors import InputError
 from rac.tables import Table, open_table
 
 
@@ -17,9 +18,13 @@ def table_of_run(folder: RunFolder) -> Table:
     run = folder.run()
     options = run["options"]
     if "postgres" in options:
-        table = open_table(
-            folder.path / "snapshot.parquet", image=options["image"], id=options["key"]
-        )
+        snapshot = folder.path / "snapshot.parquet"
+        if not snapshot.exists():
+            raise InputError(
+                f"{folder.path}: the run was taken back, and what it had read of {run['table']} "
+                "went with it; fill again to look at it"
+            )
+        table = open_table(snapshot, image=options["image"], id=options["key"])
         table.base = Path(options["base"]) if options["base"] else None
         return table
     return open_table(run["table"], image=options["image"], id=options["id"])

@@ -67,7 +67,7 @@ def fill_postgres(
         InputError: address, table and schema do not fit, or the folder holds another job.
         JobFailed: the server does not let us in, or refuses a statement.
     """
-    by = [schema.hash, encoder.identity, options.seed, options.confidence, options.limit]
+    by = _decided_by(schema, encoder, options)
     table = snapshot_table(address, schema, out, by, image=image, key=key, base=base)
     summary = fill_table(
         table,
@@ -86,6 +86,26 @@ def fill_postgres(
         written = _write_back(address, key, schema, folder)
         folder.note("done", cells_written=written)
     return replace(summary, dry_run=False)
+
+
+def plan_table(
+    address: Address,
+    schema: Schema,
+    encoder: Encoder,
+    out: Path,
+    options: FillOptions,
+    *,
+    image: str | None = None,
+    key: str | None = None,
+    base: Path | None = None,
+) -> Table:
+    """Give the table that :func:`fill_postgres` would decide about; arguments as there."""
+    by = _decided_by(schema, encoder, options)
+    return snapshot_table(address, schema, out, by, image=image, key=key, base=base)
+
+
+def _decided_by(schema: Schema, encoder: Encoder, options: FillOptions) -> list[Any]:
+    return [schema.hash, encoder.identity, options.seed, options.confidence, options.limit]
 
 
 def snapshot_table(
@@ -131,7 +151,12 @@ def snapshot_table(
             note = read_json(out / _NOTE)
             if note and note.get("address") != str(address):
                 raise InputError(f"{out}: this folder holds a job on {note.get('address')}")
-            there = path.exists() and pq.read_schema(path).names == columns
+            # What is not written back yet may be decided about the table as it is now.
+            there = (
+                note.get("applied") is not None
+                and path.exists()
+                and pq.read_schema(path).names == columns
+            )
             if note.get("applied") not in (None, list(by)) or (
                 not there and note.get("applied") is not None
             ):

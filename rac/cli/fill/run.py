@@ -98,7 +98,7 @@ def fill(
     """
     from rac.attributes.fill import fill_table
     from rac.attributes.postgres.address import SCHEMES, Address
-    from rac.attributes.postgres.job import fill_postgres
+    from rac.attributes.postgres.job import fill_postgres, plan_table
     from rac.attributes.prepare import FillOptions
     from rac.attributes.schema import load_schema
     from rac.embedding import EmbeddingCache
@@ -122,10 +122,15 @@ def fill(
     limits = image_limits(image_root, allow_private_hosts)
     if table.startswith(SCHEMES):
         address = Address.parse(table)
-        if plan:
-            raise InputError("--plan: of a database, use --dry-run, which writes nothing there")
+        base = image_root[0] if image_root else Path.cwd()
         network = load_encoder(encoder)
         with EmbeddingCache(network) as cache:
+            if plan:
+                opened = plan_table(
+                    address, attributes, network, out, options, image=image, key=id, base=base
+                )
+                _plan(opened, attributes, network, out, options, cache, limits, json=json)
+                return
             summary = fill_postgres(
                 address,
                 attributes,
@@ -134,7 +139,7 @@ def fill(
                 options,
                 image=image,
                 key=id,
-                base=image_root[0] if image_root else Path.cwd(),
+                base=base,
                 cache=cache,
                 image_limits=limits,
             )
@@ -210,15 +215,18 @@ def _print(summary: FillSummary) -> None:
 
     console = Console()
     shown = Table(title=f"{summary.rows:,} rows, {summary.bad_images:,} bad images")
-    shown.add_column("attribute", min_width=12)
-    for heading in ("missing", "filled", "n/a", "coverage", "precision", "at least", "target"):
-        shown.add_column(heading, justify="right")
+    shown.add_column("attribute")
+    absent = any(one.not_applicable for one in summary.attributes.values())
+    headings = ("missing", "filled", "n/a", "coverage", "precision", "at least", "target")
+    for heading in headings:
+        if heading != "n/a" or absent:
+            shown.add_column(heading, justify="right")
     for name, one in summary.attributes.items():
         shown.add_row(
             escape(name),
             f"{one.missing:,}",
             f"{one.filled:,}",
-            f"{one.not_applicable:,}",
+            *([f"{one.not_applicable:,}"] if absent else []),
             _share(one.coverage),
             _share(one.expected_precision) if one.source == "fused" else "not known",
             _share(one.precision_bound),
@@ -226,7 +234,8 @@ def _print(summary: FillSummary) -> None:
         )
     console.print(shown)
     console.print(
-        "n/a: does not apply. Precision: judged on known cells; it is at least the next figure."
+        "precision: judged on known cells; at least: what it is with the confidence asked for"
+        + ("; n/a: does not apply" if absent else "")
     )
     for name, one in summary.attributes.items():
         if one.reason:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rac.attributes.postgres.address import Address
-from rac.attributes.postgres.job import fill_postgres, undo_postgres
+from rac.attributes.postgres.job import fill_postgres, plan_table, undo_postgres
 from rac.attributes.prepare import FillOptions
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import parse_schema
@@ -158,6 +158,29 @@ def test_a_dry_run_writes_nothing_into_the_database(
     before = shop()
     assert fill(address, tmp_path, dry_run=True).filled > 50
     assert shop() == before
+
+
+def test_a_plan_reads_the_table_as_it_is_now_and_writes_nothing(
+    shop: Callable[[], list[tuple]], address: Address, server: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+
+    def planned() -> list[str | None]:
+        table = plan_table(
+            address, SCHEMA, ToyEncoder(), out, FillOptions(), base=tmp_path / "shop"
+        )
+        return [cell for batch in table.batches() for cell in table.strings(batch, "colour")]
+
+    before = shop()
+    assert planned() == [row[2] for row in before]
+    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+        owner.execute("UPDATE items SET colour = 'blue' WHERE sku = 3")
+    assert planned()[3] == "blue"
+    fill(address, tmp_path)
+    with pytest.raises(InputError, match="take them back first"):
+        plan_table(
+            address, parse_schema("attributes: {colour: {}}"), ToyEncoder(), out, FillOptions()
+        )
 
 
 def test_mistakes_are_told(
