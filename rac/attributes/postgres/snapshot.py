@@ -83,9 +83,10 @@ def _batches(
         for name in columns
     ]
     kind = sql.SQL(shape.types[shape.key])
-    query = sql.SQL("SELECT {} FROM {} {} ORDER BY {} LIMIT {}")
+    # Of the table, that is: without the t. it would be the text selected, and 10 before 9.
+    query = sql.SQL("SELECT {} FROM {} AS t {} ORDER BY t.{} LIMIT {}")
     table = sql.Identifier(shape.schema, shape.table)
-    after = sql.SQL("WHERE {} > %s::{}").format(key, kind)
+    after = sql.SQL("WHERE t.{} > %s::{}").format(key, kind)
     last: str | None = None
     while True:
         where = sql.SQL("") if last is None else after

@@ -161,8 +161,15 @@ def test_a_dry_run_writes_nothing_into_the_database(
 
 
 def test_a_plan_reads_the_table_as_it_is_now_and_writes_nothing(
-    shop: Callable[[], list[tuple]], address: Address, server: str, tmp_path: Path
+    shop: Callable[[], list[tuple]],
+    address: Address,
+    server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Regression: batches were ordered by the key's text, and followed each other by its value, so
+    that rows were lost between them."""
+    monkeypatch.setattr("rac.attributes.postgres.snapshot._BATCH_ROWS", 7)
     out = tmp_path / "run"
 
     def planned() -> list[str | None]:
