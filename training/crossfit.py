@@ -18,6 +18,19 @@ MOST_UNFINDABLE = 0.5
 
 
 @dataclass(frozen=True)
+class Views:
+    """Features of further views of some rows' images.
+
+    Attributes:
+        vectors: ``(M, D)`` float32 raw features.
+        rows: ``(M,)`` the row that each is a view of.
+    """
+
+    vectors: Floats
+    rows: Integers
+
+
+@dataclass(frozen=True)
 class LabelledFeatures:
     """Rows with features and what is known of them.
 
@@ -30,6 +43,7 @@ class LabelledFeatures:
         hashes: N SHA-256 of the images' bytes, None where unknown.
         table: that they come from, as the user named it.
         images_from: the folder that relative references start from.
+        views: further views of the rows' images; None where there are none.
     """
 
     vectors: Floats
@@ -40,6 +54,7 @@ class LabelledFeatures:
     hashes: Sequence[str | None] | None = None
     table: str | None = None
     images_from: str | None = None
+    views: Views | None = None
 
     def __post_init__(self) -> None:
         for name in ("labels", "ids", "texts", "sources", "hashes"):
@@ -49,6 +64,15 @@ class LabelledFeatures:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def averaged(self) -> Floats:
+        """Give ``(N, D)`` the mean features of each row's views, the row itself among them."""
+        if self.views is None:
+            return self.vectors
+        sums = self.vectors.astype(np.float64)
+        np.add.at(sums, self.views.rows, self.views.vectors)
+        amounts = 1 + np.bincount(self.views.rows, minlength=len(self))
+        return np.asarray(sums / amounts[:, None], dtype=np.float32)
 
     def images(self) -> ImageSet | None:
         """Give the images by content, or by their table alone; None where neither is known."""
@@ -71,7 +95,10 @@ class CrossFit:
         classes: ``(N,)`` class index of each row.
         folds: ``(N,)`` fold of each row.
         metrics: H fitted metrics.
-        mapped: ``(H, N, D)`` float32 unit norm, the rows under each metric.
+        mapped: ``(H, N, D)`` float32 unit norm, the rows under each metric; of rows with several
+            views, their mean.
+        queries: ``(N, D)`` float32 unit norm, each row as a query that its own fold's metric and
+            head have not seen: one view, as new images will come.
         member: ``(H, N)`` bool, the rows that each head may learn from.
         counts: ``(H, C)`` rows of each class among those.
     """
@@ -82,6 +109,7 @@ class CrossFit:
     folds: Integers
     metrics: tuple[EvenedMetric, ...]
     mapped: Floats
+    queries: Floats
     member: npt.NDArray[np.bool_]
     counts: Integers
 
@@ -139,22 +167,35 @@ def cross_fit(
         # To this encoder the images of a class are all alike; the threshold says nothing here.
         fold = assign_folds(rows.vectors, classes, folds, near_duplicate=2.0, seed=seed)
     member = np.stack([np.ones(len(rows), dtype=np.bool_), *(fold != f for f in range(folds))])
-    metrics = []
-    for head in member:
-        labels = [label for label, seen in zip(rows.labels, head, strict=True) if seen]
-        metrics.append(
-            EvenedMetric.fit(rows.vectors[head], labels, power=power, shrinkage=shrinkage)
-        )
+    metrics = [_fit_metric(rows, head, power, shrinkage) for head in member]
+    averaged = rows.averaged()
+    queries = np.empty((len(rows), rows.vectors.shape[1]), dtype=np.float32)
+    for number, metric in enumerate(metrics[1:]):
+        queries[fold == number] = metric.apply(rows.vectors[fold == number])
     return CrossFit(
         rows=rows,
         names=names,
         classes=classes,
         folds=fold,
         metrics=tuple(metrics),
-        mapped=np.stack([metric.apply(rows.vectors) for metric in metrics]),
+        mapped=np.stack([metric.apply(averaged) for metric in metrics]),
+        queries=queries,
         member=member,
         counts=np.stack([np.bincount(classes[head], minlength=len(names)) for head in member]),
     )
+
+
+def _fit_metric(
+    rows: LabelledFeatures, seen: npt.NDArray[np.bool_], power: float | None, shrinkage: float
+) -> EvenedMetric:
+    """Fit to every view of the rows seen: how views of an image differ tells no classes apart."""
+    vectors, owners = rows.vectors[seen], np.flatnonzero(seen)
+    if rows.views is not None:
+        among = seen[rows.views.rows]
+        vectors = np.concatenate([vectors, rows.views.vectors[among]])
+        owners = np.concatenate([owners, rows.views.rows[among]])
+    labels = [rows.labels[int(row)] for row in owners]
+    return EvenedMetric.fit(vectors, labels, power=power, shrinkage=shrinkage)
 
 
 def _mostly_unfindable(classes: Integers, folds: Integers) -> bool:

@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, Sampler
 
 from rac.errors import InputError
 from retrieval_index.evened import SHRINKAGE
-from training.crossfit import CrossFit, LabelledFeatures, cross_fit
+from training.crossfit import CrossFit, LabelledFeatures, Views, cross_fit
 
 if TYPE_CHECKING:
     from rac.embedding import Features
     from rac.encoders import Encoder
-    from rac.tables import Table
+    from rac.tables import Item, Table
 
 Batch = dict[str, torch.Tensor]
 Space = Literal["trunk", "embedding"]
@@ -142,7 +142,7 @@ class FeatureData(pl.LightningDataModule):
             heads = np.zeros(len(classes), dtype=np.int64)
         else:
             heads, classes = data.folds + 1, data.classes
-            vectors = data.mapped[heads, np.arange(len(classes))]
+            vectors = data.queries
         columns = [torch.from_numpy(column) for column in (vectors, classes, heads)]
 
         def gather(rows: list[int]) -> Batch:
@@ -174,6 +174,8 @@ class TableData(FeatureData):
         batch_size: rows of one training step; all rows where there are fewer.
         steps_per_epoch: steps of an epoch where all rows fit in one batch.
         embed_batch_size: images in one forward pass of the encoder.
+        views_below: images of classes with at most this many training rows are looked at in further
+            views (mirrored, closer, turned); 0 for one view of each.
         max_bad: end when more than this share of the images is bad; never if null.
         seed: of folds and batches.
     """
@@ -198,6 +200,7 @@ class TableData(FeatureData):
         batch_size: int = 4096,
         steps_per_epoch: int = 10,
         embed_batch_size: int = 64,
+        views_below: int = 100,
         max_bad: float | None = None,
         seed: int = 0,
     ) -> None:
@@ -216,6 +219,7 @@ class TableData(FeatureData):
         self.tables = {"fit": train, "validate": val, "test": test, "predict": predict}
         self.columns = {"image": image, "label": label, "text": text, "id": id}
         self.embed_batch_size = embed_batch_size
+        self.views_below = views_below
         self.max_bad = max_bad
         self.features: dict[str, Features] = {}
         self.opened: dict[str, Table] = {}
@@ -290,6 +294,19 @@ class TableData(FeatureData):
             hashes=[features.hashes[row] for row in kept],
             table=table.source,
             images_from=None if table.base is None else str(table.base.resolve()),
+            views=self._views(items) if stage == "fit" else None,
+        )
+
+    def _views(self, items: list[Item]) -> Views | None:
+        from training.views import embed_views, rows_of_small_classes
+
+        return embed_views(
+            items,
+            rows_of_small_classes([item.label or "" for item in items], self.views_below),
+            self.opened["fit"].base,
+            self.encoder,
+            space=self.space,
+            batch_size=self.embed_batch_size,
         )
 
     def setup(self, stage: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -56,11 +58,13 @@ def export_classifier(
     fusion = fit_fusion(heard, counts)
     fallback = fit_fusion(heard, counts, with_retrieval=False)
     if validation is not None and len(validation) >= ENOUGH_TO_CALIBRATE:
-        fusion = calibrate(fusion, heard[-1], counts)
-        fallback = calibrate(fallback, heard[-1], counts)
+        # As they come, not class-balanced: probabilities are to be right about rows like these.
+        plain = replace(heard[-1], weights=np.ones(len(validation)))
+        fusion = calibrate(fusion, plain, counts)
+        fallback = calibrate(fallback, plain, counts)
     rows = fitted.rows
     memory = Memory.in_ram(
-        rows.vectors,
+        rows.averaged(),
         make_rows(
             list(rows.ids),
             labels=list(rows.labels),
@@ -102,7 +106,9 @@ def class_balanced_weights(
 ) -> npt.NDArray[np.float64]:
     """Give ``(N,)`` weights: the usable rows of each class share one; all others have none.
 
-    >>> import numpy as np
+    >>> from dataclasses import replace
+
+    import numpy as np
     >>> class_balanced_weights(np.array([0, 0, 1]), np.array([True, True, False]), 2)
     array([0.5, 0.5, 0. ])
     """
@@ -114,7 +120,7 @@ def _look_up_fold(fitted: CrossFit, fold: int) -> tuple[Integers, Lookup]:
     held = np.flatnonzero(fitted.folds == fold)
     kept = np.flatnonzero(fitted.member[fold + 1])
     space = fitted.mapped[fold + 1]
-    scores, classes = _search(space[kept], fitted.classes[kept], space[held])
+    scores, classes = _search(space[kept], fitted.classes[kept], fitted.queries[held])
     weights = class_balanced_weights(fitted.classes, fitted.findable, len(fitted.names))[held]
     found = Lookup(scores, classes, fitted.counts[fold + 1], fitted.classes[held], weights)
     return held, found
@@ -159,7 +165,7 @@ def _hear_folds(
     base, retrieval = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for fold, (held, found) in enumerate(lookups):
         head = heads.head(fold + 1)
-        base[held] = head.log_probabilities(fitted.mapped[fold + 1, held])
+        base[held] = head.log_probabilities(fitted.queries[held])
         retrieval[held] = branch.log_probabilities(found.scores, found.classes, found.counts)
     weights = class_balanced_weights(fitted.classes, fitted.findable, len(fitted.names))
     return Heard(base, retrieval, fitted.classes, weights)

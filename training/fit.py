@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from rac.classifier import RacClassifier
 from retrieval_index.evened import SHRINKAGE
-from training.crossfit import LabelledFeatures
+from training.crossfit import LabelledFeatures, Views
 from training.data import NEAR_DUPLICATE, FeatureData, Space
 from training.export import export_classifier
 from training.losses import LossName
@@ -40,6 +40,7 @@ def fit_classifier(
     sources: Sequence[str | None] | None = None,
     hashes: Sequence[str | None] | None = None,
     images_from: str | None = None,
+    views: Views | None = None,
     validation: tuple[npt.ArrayLike, Sequence[str]] | None = None,
     validation_hashes: Sequence[str | None] | None = None,
     folds: int = 4,
@@ -66,6 +67,7 @@ def fit_classifier(
         sources: N references of images for the memory.
         hashes: N SHA-256 of the images' bytes for the memory.
         images_from: the folder that relative references in ``sources`` start from.
+        views: features of further views of the images (see :mod:`training.views`).
         validation: features ``(M, D)`` and labels of validation rows; without them the training
             rows are cross-fitted throughout, and the probabilities are as sure as held-out
             training rows allow, which is a little too sure.
@@ -94,6 +96,7 @@ def fit_classifier(
         sources,
         hashes,
         images_from=images_from,
+        views=views,
     )
     kept = None
     if validation is not None:

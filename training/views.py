@@ -1,0 +1,85 @@
+"""Further views of the training images of small classes, through the encoder that saw the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from rac.embedding import EmbeddingCache, collect_features
+from rac.embedding.stages import Stages
+from rac.embedding.stream import Rows, embed_rows
+from rac.encoders import Encoder
+from rac.encoders.views import VIEWS, ViewEncoder
+from rac.progress import progress_bar
+from rac.tables import Item
+from training.crossfit import Views
+from training.folds import Integers
+
+#: Classes with more training rows than this have images enough.
+MOST_ROWS = 100
+
+
+def rows_of_small_classes(labels: Sequence[str], most: int) -> Integers:
+    """Give the rows whose class has at most ``most`` rows.
+
+    >>> rows_of_small_classes(["a", "b", "b"], most=1)
+    array([0])
+    """
+    _, classes, counts = np.unique(np.array(labels), return_inverse=True, return_counts=True)
+    return np.flatnonzero(counts[classes] <= most).astype(np.int64)
+
+
+def embed_views(
+    items: Sequence[Item],
+    rows: Integers,
+    base: Path | None,
+    encoder: Encoder,
+    *,
+    space: str,
+    batch_size: int = 64,
+) -> Views | None:
+    """Embed every view of :data:`rac.encoders.views.VIEWS` of some items; known ones are cached.
+
+    Args:
+        items: N, in the order of the training rows.
+        rows: ``(M,)`` which of them.
+        base: the folder that relative image paths start from.
+        encoder: what embeds.
+        space: which of its outputs is kept.
+        batch_size: images in one forward pass.
+
+    Returns:
+        The views; None where ``rows`` is empty. An image that cannot be read has none.
+    """
+    if not len(rows):
+        return None
+    chosen = [items[row] for row in rows]
+    vectors, owners = [], []
+    with progress_bar("further views", len(VIEWS) * len(chosen)) as advance:
+        for name in VIEWS:
+            view = ViewEncoder(encoder, name)
+            with EmbeddingCache(view) as cache:
+                batches = []
+                for batch in embed_rows(
+                    _batches(chosen, batch_size),
+                    base,
+                    view,
+                    cache=cache,
+                    limits=None,
+                    stages=Stages(),
+                ):
+                    batches.append(batch)
+                    advance(len(batch.items))
+                features = collect_features(batches, view)
+            vectors.append(features.space(space)[features.ok])
+            owners.append(rows[features.ok])
+    return Views(np.concatenate(vectors), np.concatenate(owners))
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[Rows]:
+    for start in range(0, len(items), size):
+        some = list(items[start : start + size])
+        yield Rows(pa.record_batch([pa.array([item.id for item in some])], ["id"]), some)
