@@ -23,7 +23,7 @@ def image_folds(classes: Ints, images: Ints, folds: int, seed: int) -> Ints:
         stay in training throughout.
 
     >>> image_folds(np.array([0, 0, 0, 1]), np.array([5, 5, 6, 7]), folds=2, seed=0)
-    array([1, 1, 0, -1])
+    array([ 0,  0,  1, -1])
     """
     draw = np.random.default_rng(seed)
     _, first, image_of = np.unique(images, return_index=True, return_inverse=True)
