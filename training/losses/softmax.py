@@ -1,15 +1,10 @@
-"""Losses for long tails, as functions of logits; a class with one image or none is safe in all."""
+"""Cross-entropy, plain and with the class counts inside the softmax."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy as softmax_cross_entropy
-
-LossName = Literal["cross-entropy", "logit-adjusted", "balanced-softmax"]
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
@@ -72,24 +67,3 @@ def balanced_softmax(logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
         ``(N,)`` losses in nats.
     """
     return logit_adjusted(logits, targets, counts, tau=1.0)
-
-
-def loss_named(name: LossName, *, tau: float = 1.0) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Give the loss of a name; ``tau`` is heard by ``logit-adjusted`` alone.
-
-    Raises:
-        ValueError: there is no such loss, or ``tau`` is below zero.
-    """
-    if tau < 0:
-        raise ValueError(f"tau must be at least 0, got {tau}")
-    if name == "cross-entropy":
-        return cross_entropy
-    if name == "balanced-softmax":
-        return balanced_softmax
-    if name == "logit-adjusted":
-
-        def adjusted(logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
-            return logit_adjusted(logits, targets, counts, tau=tau)
-
-        return adjusted
-    raise ValueError(f"no loss is called {name!r}: cross-entropy, logit-adjusted, balanced-softmax")
