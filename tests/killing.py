@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import time
 from collections.abc import Callable
@@ -66,17 +67,31 @@ def run_whole(job: Callable[..., None], *arguments: Any) -> float:
     return time.monotonic() - start
 
 
-def run_and_kill(after: float, job: Callable[..., None], *arguments: Any) -> bool:
-    """Run a job and kill it after some seconds; say whether it was still at work."""
-    child = _start(job, arguments)
-    child.join(after)
-    if child.exitcode is not None:
-        assert child.exitcode == 0, child.exitcode
-        return False
-    assert child.pid is not None
-    os.kill(child.pid, signal.SIGKILL)
-    child.join()
-    return True
+class Killer:
+    """Kills jobs at random moments, as far into them as they can be caught.
+
+    How long a job takes changes with what else the machine does: the moments come earlier after a
+    job that got through, and later after one that was caught.
+    """
+
+    def __init__(self, seconds: float, seed: int = 0) -> None:
+        self._latest = seconds
+        self._draw = random.Random(seed)
+        self.killed = 0
+
+    def run(self, job: Callable[..., None], *arguments: Any) -> None:
+        """Run a job and kill it, unless it gets through before."""
+        child = _start(job, arguments)
+        child.join(self._draw.uniform(0.2 * self._latest, self._latest))
+        if child.exitcode is not None:
+            assert child.exitcode == 0, child.exitcode
+            self._latest *= 0.7
+            return
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        self.killed += 1
+        self._latest *= 1.1
 
 
 def _start(job: Callable[..., None], arguments: tuple[Any, ...]) -> ForkServerProcess:

@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tests.killing import fill_files, run_and_kill, run_whole
+from tests.killing import Killer, fill_files, run_whole
 
-KILLS = int(os.environ.get("RAC_KILLS", "6"))
+KILLS = int(os.environ.get("RAC_KILLS", "4"))
 SAME = ("filled.csv", "quarantine.csv", "embeddings/embedding.f32", "embeddings/trunk.f32")
 
 
@@ -24,14 +23,14 @@ def test_a_killed_job_ends_like_an_undisturbed_one(
     table = str(write_catalogue(tmp_path / "shop"))
     whole = tmp_path / "whole"
     run_whole(fill_files, table, str(whole))
-    seconds = run_whole(fill_files, table, str(tmp_path / "second"))
-    draw = random.Random(0)
-    killed = 0
-    for moment in range(KILLS):
+    killer = Killer(run_whole(fill_files, table, str(tmp_path / "second")))
+    for moment in range(4 * KILLS):
+        if killer.killed >= KILLS:
+            break
         out = tmp_path / f"run{moment}"
-        killed += run_and_kill(draw.uniform(0.1, seconds), fill_files, table, str(out))
-        # Killed once more while it goes on with what is left.
-        run_and_kill(draw.uniform(0.1, seconds), fill_files, table, str(out))
+        killer.run(fill_files, table, str(out))
+        # Once more while it goes on with what is left.
+        killer.run(fill_files, table, str(out))
         run_whole(fill_files, table, str(out))
         for name in SAME:
             assert (out / name).read_bytes() == (whole / name).read_bytes(), (moment, name)
@@ -39,7 +38,7 @@ def test_a_killed_job_ends_like_an_undisturbed_one(
         assert decided == pq.read_table(whole / "ledger.parquet").to_pylist()
         assert not [path for path in out.iterdir() if path.name.endswith(".part")]
         assert not (out / ".ledger").exists()
-    assert killed >= KILLS // 2
+    assert killer.killed >= KILLS
 
 
 def test_a_job_goes_on_where_it_was(tmp_path: Path, write_catalogue: Callable[..., Path]) -> None:

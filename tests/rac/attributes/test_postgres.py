@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import subprocess
 import tempfile
@@ -18,7 +17,7 @@ from rac.attributes.prepare import FillOptions
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import parse_schema
 from rac.errors import InputError, JobFailed
-from tests.killing import fill_database, run_and_kill, run_whole
+from tests.killing import Killer, fill_database, run_whole
 from tests.toy import ToyEncoder, write_toy_images
 
 psycopg = pytest.importorskip("psycopg")
@@ -226,20 +225,19 @@ def test_a_job_killed_at_any_moment_loses_nothing_and_doubles_nothing(
     expected = shop()
     undo(tmp_path / "whole")
     assert shop() == before
-    seconds = run_whole(fill_database, url, folder, str(tmp_path / "second"))
+    killer = Killer(run_whole(fill_database, url, folder, str(tmp_path / "second")))
     undo(tmp_path / "second")
-    draw = random.Random(0)
-    killed = 0
-    for moment in range(KILLS):
+    for moment in range(4 * KILLS):
+        if killer.killed >= KILLS:
+            break
         out = str(tmp_path / f"run{moment}")
-        for _ in range(2):
-            after = draw.uniform(0.3 * seconds, seconds)
-            killed += run_and_kill(after, fill_database, url, folder, out)
+        killer.run(fill_database, url, folder, out)
+        killer.run(fill_database, url, folder, out)
         run_whole(fill_database, url, folder, out)
         assert shop() == expected, moment
         undo(Path(out))
         assert shop() == before, moment
-    assert killed >= KILLS // 2
+    assert killer.killed >= KILLS
 
 
 def undo(run: Path) -> None:
