@@ -15,7 +15,13 @@ from eval.metrics import accuracy, macro_accuracy
 from rac.branches.base import CosineHead, class_means
 from rac.errors import InputError
 from training.data import Batch, FeatureData
-from training.losses import LossName, loss_named
+from training.losses import (
+    LossName,
+    Reweighting,
+    class_balanced_weights,
+    loss_named,
+    weighted_mean,
+)
 
 if TYPE_CHECKING:
     from rac.classifier import RacClassifier
@@ -29,8 +35,14 @@ class CosineHeads(pl.LightningModule):
     training rows in a few steps and forget what the means know.
 
     Args:
-        loss: ``logit-adjusted``, ``cross-entropy`` or ``balanced-softmax``.
-        tau: strength of the logit adjustment, >= 0.
+        loss: see :mod:`training.losses`.
+        tau: strength of the logit adjustment, >= 0; heard by ``logit-adjusted``.
+        gamma: how much less rows count for that are answered well, >= 0; heard by ``focal``.
+        margin: of the rarest class, in cosines, >= 0; heard by ``ldam``, which takes the cosines
+            to be multiplied by ``scale``.
+        reweight: ``class-balanced`` weighs rows by the effective number of their class; with any
+            loss.
+        reweight_from_epoch: the first epoch whose rows are weighed, from 0; later ones defer it.
         learning_rate: of the directions, > 0.
         scale_rate: learning rate of the log scale, > 0.
         scale: logit of a query that lies on a class's direction, at the start, > 0.
@@ -47,6 +59,10 @@ class CosineHeads(pl.LightningModule):
         self,
         loss: LossName = "logit-adjusted",
         tau: float = 1.0,
+        gamma: float = 2.0,
+        margin: float = 0.5,
+        reweight: Reweighting = "none",
+        reweight_from_epoch: int = 0,
         learning_rate: float = 1e-3,
         scale_rate: float = 0.02,
         scale: float = 20.0,
@@ -56,8 +72,12 @@ class CosineHeads(pl.LightningModule):
         super().__init__()
         if not (learning_rate > 0 and scale_rate > 0 and scale > 0 and anchor >= 0):
             raise InputError("learning rates and scale must be above 0, anchor at least 0")
+        if reweight_from_epoch < 0:
+            raise InputError(f"reweight_from_epoch must be at least 0, got {reweight_from_epoch}")
         self.save_hyperparameters()
-        self.loss = loss_named(loss, tau=tau)
+        self.loss = loss_named(loss, tau=tau, gamma=gamma, margin=margin, scale=scale)
+        self.reweight = reweight
+        self.reweight_from_epoch = reweight_from_epoch
         self.learning_rate = learning_rate
         self.scale_rate = scale_rate
         self.start_scale = scale
@@ -110,10 +130,11 @@ class CosineHeads(pl.LightningModule):
         for head in range(len(logits)):
             member = batch["member"][head]
             if member.any():
+                weights = class_balanced_weights(self.counts[head]) if self._reweighs else None
                 losses = self.loss(
                     logits[head, member], batch["classes"][member], self.counts[head]
                 )
-                total = total + losses.mean()
+                total = total + weighted_mean(losses, batch["classes"][member], weights)
         self.log("train/loss", total / len(logits), prog_bar=True)
         return total
 
@@ -173,6 +194,10 @@ class CosineHeads(pl.LightningModule):
             {"params": [self.log_scale], "lr": self.scale_rate},
         ]
         return torch.optim.AdamW(groups, weight_decay=0.0)
+
+    @property
+    def _reweighs(self) -> bool:
+        return self.reweight != "none" and self.current_epoch >= self.reweight_from_epoch
 
     @property
     def _opened(self) -> RacClassifier:

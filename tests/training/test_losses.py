@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 import torch
 
+from rac.errors import InputError
 from tests.reference.losses import (
     slow_balanced_softmax,
     slow_class_balanced_weights,
@@ -182,10 +183,10 @@ def test_losses_by_name(logits: torch.Tensor) -> None:
 
 
 def test_what_is_no_loss_or_setting() -> None:
-    with pytest.raises(ValueError, match=r"no loss.*focal"):
+    with pytest.raises(InputError, match=r"no loss.*focal"):
         loss_named("hinge")  # type: ignore[arg-type]
     for setting in ("tau", "gamma", "margin"):
-        with pytest.raises(ValueError, match=setting):
+        with pytest.raises(InputError, match=setting):
             loss_named("focal", **{setting: -1})
-    with pytest.raises(ValueError, match="scale"):
+    with pytest.raises(InputError, match="scale"):
         loss_named("ldam", scale=0)

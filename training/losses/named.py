@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from rac.errors import InputError
 from training.losses.focal import focal
 from training.losses.margin import ldam
 from training.losses.softmax import balanced_softmax, cross_entropy, logit_adjusted
@@ -35,13 +36,13 @@ def loss_named(
         scale: what ``ldam`` takes the cosines to have been multiplied by, > 0.
 
     Raises:
-        ValueError: there is no such loss, or a setting is out of its range.
+        InputError: there is no such loss, or a setting is out of its range.
     """
     for setting, value in (("tau", tau), ("gamma", gamma), ("margin", margin)):
         if value < 0:
-            raise ValueError(f"{setting} must be at least 0, got {value}")
+            raise InputError(f"{setting} must be at least 0, got {value}")
     if scale <= 0:
-        raise ValueError(f"scale must be above 0, got {scale}")
+        raise InputError(f"scale must be above 0, got {scale}")
     losses: dict[str, Loss] = {
         "cross-entropy": cross_entropy,
         "logit-adjusted": partial(logit_adjusted, tau=tau),
@@ -50,5 +51,5 @@ def loss_named(
         "focal": partial(focal, gamma=gamma),
     }
     if name not in losses:
-        raise ValueError(f"no loss is called {name!r}: {', '.join(get_args(LossName))}")
+        raise InputError(f"no loss is called {name!r}: {', '.join(get_args(LossName))}")
     return losses[name]
