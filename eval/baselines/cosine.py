@@ -20,8 +20,7 @@ from eval.baselines.base import (
 )
 from eval.baselines.cosine_head import Descent, train_cosine_head
 
-_RATE = 0.01
-_STEPS = 200
+_ITERATIONS = 60
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,6 @@ class CosineClassifier(Baseline[CosineSetting]):
     """
 
     name = "cosine-logit-adjusted"
-    random = True
 
     def grid(self) -> Sequence[CosineSetting]:
         """Both spaces with two scales and three strengths."""
@@ -59,8 +57,8 @@ class CosineClassifier(Baseline[CosineSetting]):
         """Train the directions."""
         rows = train.space(setting.space)
         means = class_means(rows, train.classes, len(counts)).astype("float32")
-        descent = Descent(setting.scale, setting.tau, _RATE, _STEPS)
-        weights = train_cosine_head(rows, train.classes, counts, means, descent, seed)
+        descent = Descent(setting.scale, setting.tau, _ITERATIONS)
+        weights = train_cosine_head(rows, train.classes, counts, means, descent)
 
         def predict(queries: Queries) -> Scores:
             cosines = queries.space(setting.space) @ weights.T

@@ -1,4 +1,4 @@
-"""Training of a cosine classifier with a logit-adjusted loss, by gradient descent.
+"""Training of a cosine classifier with a logit-adjusted loss, by L-BFGS on all rows.
 
 Letters of shapes: N rows, D dimensions, C classes.
 """
@@ -8,32 +8,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from eval.arrays import Ints, Scores
+from eval.arrays import Floats, Ints, Scores
 from eval.baselines.base import unit_rows
-
-BATCH_ROWS = 256
 
 
 @dataclass(frozen=True)
 class Descent:
-    """How the weights are trained.
+    """How the directions are trained.
 
     Attributes:
         scale: what cosines are multiplied by.
         tau: strength of the logit adjustment; 0 is plain cross-entropy.
-        rate: the first learning rate of Adam; it falls to zero along half a cosine.
-        steps: batches of at most 256 rows.
+        iterations: of L-BFGS at most; few of them stay near the first directions.
     """
 
     scale: float
     tau: float
-    rate: float
-    steps: int
+    iterations: int
 
 
 def train_cosine_head(
-    rows: Scores, classes: Ints, counts: Ints, initial: Scores, descent: Descent, seed: int
+    rows: Scores, classes: Ints, counts: Ints, initial: Scores, descent: Descent
 ) -> Scores:
     """Train the directions of the classes.
 
@@ -47,46 +44,65 @@ def train_cosine_head(
         counts: (C,) training images.
         initial: (C, D) directions to start from.
         descent: how.
-        seed: of the order of the rows.
 
     Returns:
         (C, D) float32, unit norm.
     """
-    import torch
-    from torch.nn.functional import cross_entropy, normalize
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
 
     present = np.flatnonzero(counts)
     place = np.zeros(len(counts), np.int64)
     place[present] = np.arange(len(present))
-    inputs, targets = torch.from_numpy(rows), torch.from_numpy(place[classes])
-    adjustment = torch.from_numpy(
-        (descent.tau * np.log(counts[present] / counts.sum())).astype(np.float32)
+    targets = place[classes]
+    adjustment = (descent.tau * np.log(counts[present] / counts.sum())).astype(np.float32)
+    trained = unit_rows(initial)
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        weights = flat.reshape(len(present), -1)
+        loss, gradient = adjusted_loss(rows, targets, weights, adjustment, descent.scale)
+        return loss, gradient.ravel()
+
+    found = minimize(
+        objective,
+        trained[present].astype(np.float64).ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": descent.iterations},
     )
-    weights = torch.from_numpy(unit_rows(initial)[present]).requires_grad_()
-    optimiser = torch.optim.Adam([weights], lr=descent.rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, descent.steps)
-    for batch in shuffled_batches(len(rows), descent.steps, seed):
-        chosen = torch.from_numpy(batch)
-        cosines = inputs[chosen] @ normalize(weights, dim=1).T
-        loss = cross_entropy(descent.scale * cosines + adjustment, targets[chosen])
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
-    trained = np.array(initial, np.float32)
-    trained[present] = weights.detach().numpy()
-    return unit_rows(trained)
+    trained[present] = unit_rows(found.x.reshape(len(present), -1))
+    return trained
 
 
-def shuffled_batches(rows: int, steps: int, seed: int) -> list[Ints]:
-    """Give row numbers for each step: every row once before any comes again.
+def adjusted_loss(
+    rows: Scores,
+    classes: Ints,
+    weights: npt.NDArray[np.floating],
+    adjustment: Scores,
+    scale: float,
+) -> tuple[float, Floats]:
+    """Give the mean cross-entropy, in nats, of adjusted scaled cosines, and its gradient.
 
-    >>> [len(batch) for batch in shuffled_batches(600, 4, seed=0)]
-    [256, 256, 88, 256]
+    Args:
+        rows: (N, D) float32, unit norm.
+        classes: (N,) in [0, C).
+        weights: (C, D), any norm above zero.
+        adjustment: (C,) added to the logits.
+        scale: what cosines are multiplied by.
+
+    Returns:
+        The loss, and its (C, D) derivatives by the weights.
     """
-    draw = np.random.default_rng(seed)
-    batches: list[Ints] = []
-    while len(batches) < steps:
-        order = draw.permutation(rows)
-        batches += [order[start : start + BATCH_ROWS] for start in range(0, rows, BATCH_ROWS)]
-    return batches[:steps]
+    norms = np.linalg.norm(weights, axis=1, keepdims=True)
+    units = (weights / norms).astype(np.float32)
+    logits = scale * (rows @ units.T) + adjustment
+    logits -= logits.max(axis=1, keepdims=True)
+    likely = np.exp(logits)
+    total = likely.sum(axis=1, keepdims=True)
+    every = np.arange(len(rows))
+    loss = float((np.log(total[:, 0]) - logits[every, classes]).mean(dtype=np.float64))
+    likely /= total
+    likely[every, classes] -= 1
+    slope = (scale / len(rows)) * (likely.T @ rows)
+    # Only the part that turns a direction moves its cosines.
+    turning: Floats = (slope - (slope * units).sum(axis=1, keepdims=True) * units) / norms
+    return loss, turning

@@ -14,11 +14,10 @@ from eval.baselines.zero_shot import required
 
 @dataclass(frozen=True)
 class LiftSetting:
-    """The factor on cosines, the first learning rate and the batches trained on."""
+    """The factor on cosines, and how long the directions are trained."""
 
     scale: float
-    rate: float
-    steps: int
+    iterations: int
 
 
 class Lift(Baseline[LiftSetting]):
@@ -30,14 +29,11 @@ class Lift(Baseline[LiftSetting]):
     """
 
     name = "lift"
-    random = True
     needs_prompts = True
 
     def grid(self) -> Sequence[LiftSetting]:
-        """Two scales, three rates and two lengths."""
-        return [
-            LiftSetting(*one) for one in product((25.0, 40.0), (0.001, 0.003, 0.01), (100, 300))
-        ]
+        """The paper's scale and two others, four lengths."""
+        return [LiftSetting(*one) for one in product((15.0, 25.0, 40.0), (5, 15, 30, 60))]
 
     def fit(
         self,
@@ -53,8 +49,7 @@ class Lift(Baseline[LiftSetting]):
             train.classes,
             counts,
             required(prompts).vectors,
-            Descent(setting.scale, 1.0, setting.rate, setting.steps),
-            seed,
+            Descent(setting.scale, 1.0, setting.iterations),
         )
 
         def predict(queries: Queries) -> Scores:

@@ -35,7 +35,7 @@ class TipAdapter(Baseline[TipSetting]):
 
     def grid(self) -> Sequence[TipSetting]:
         """The paper's first choice (1, 5.5) and what lies about it, on a coarse scale."""
-        return [TipSetting(*one) for one in product((0.3, 1.0, 3.0, 10.0), (1.0, 5.5, 30.0))]
+        return [TipSetting(*one) for one in product((1.0, 10.0, 100.0, 1000.0), (5.5, 20.0, 60.0))]
 
     def fit(
         self,

@@ -10,11 +10,11 @@ import numpy as np
 
 from eval.arrays import Ints, Scores
 from eval.baselines.base import Baseline, Examples, Predictor, Prompts
-from eval.baselines.cosine_head import BATCH_ROWS, shuffled_batches
 from eval.baselines.tip_adapter import TipSetting, cache_model
 from eval.baselines.zero_shot import required
 
 EPOCHS = 20
+BATCH_ROWS = 256
 MOST_STEPS = 400
 """Batches at most: an epoch of many rows teaches more than one of few, and costs more."""
 
@@ -92,3 +92,17 @@ def train_keys(train: Examples, prompts: Prompts, setting: TipTrainedSetting, se
         optimiser.step()
         schedule.step()
     return np.asarray(keys.detach().numpy(), np.float32)
+
+
+def shuffled_batches(rows: int, steps: int, seed: int) -> list[Ints]:
+    """Give row numbers for each step: every row once before any comes again.
+
+    >>> [len(batch) for batch in shuffled_batches(600, 4, seed=0)]
+    [256, 256, 88, 256]
+    """
+    draw = np.random.default_rng(seed)
+    batches: list[Ints] = []
+    while len(batches) < steps:
+        order = draw.permutation(rows)
+        batches += [order[start : start + BATCH_ROWS] for start in range(0, rows, BATCH_ROWS)]
+    return batches[:steps]
