@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from rac.errors import InputError
 from retrieval_index.evened import SHRINKAGE
 from training.crossfit import CrossFit, LabelledFeatures, Views, cross_fit
+from training.samplers import Sampling, epoch_sampler
 
 if TYPE_CHECKING:
     from rac.embedding import Features
@@ -45,6 +45,8 @@ class FeatureData(pl.LightningDataModule):
         shrinkage: least shrinkage of the within-class covariance, in [0, 1].
         batch_size: rows of one training step; all rows where there are fewer.
         steps_per_epoch: steps of an epoch where all rows fit in one batch.
+        sampling: ``instance`` shows each row as often as the others; ``class-balanced``,
+            ``square-root`` and ``progressive`` are those of :mod:`training.samplers`.
         seed: of folds and batches.
     """
 
@@ -62,6 +64,7 @@ class FeatureData(pl.LightningDataModule):
         shrinkage: float = SHRINKAGE,
         batch_size: int = 4096,
         steps_per_epoch: int = 10,
+        sampling: Sampling = "instance",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -78,6 +81,7 @@ class FeatureData(pl.LightningDataModule):
         self.shrinkage = shrinkage
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
+        self.sampling: Sampling = sampling
         self.seed = seed
         self.fit_data: CrossFit | None = None
         self.validation: LabelledFeatures | None = None
@@ -122,7 +126,7 @@ class FeatureData(pl.LightningDataModule):
 
         def gather(rows: list[int]) -> Batch:
             index = torch.tensor(rows)
-            if len(rows) == len(classes):
+            if self.sampling == "instance" and len(rows) == len(classes):
                 return {"vectors": mapped, "classes": classes, "member": member}
             return {
                 "vectors": mapped[:, index],
@@ -130,8 +134,20 @@ class FeatureData(pl.LightningDataModule):
                 "member": member[:, index],
             }
 
-        sampler = _EpochBatches(len(classes), self.batch_size, self.steps_per_epoch, self.seed)
-        return DataLoader(range(len(classes)), batch_sampler=sampler, collate_fn=gather)  # type: ignore[arg-type]
+        sampler = epoch_sampler(
+            data.classes,
+            self.sampling,
+            batch_size=self.batch_size,
+            steps=self.steps_per_epoch,
+            epochs=self.trainer.max_epochs if self.trainer else None,
+            seed=self.seed,
+        )
+        return DataLoader(
+            range(len(classes)),  # type: ignore[arg-type]
+            batch_size=min(self.batch_size, len(classes)),
+            sampler=sampler,
+            collate_fn=gather,
+        )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Batches of ``vectors (B, D)``, ``classes (B,)`` and the one ``head (B,)`` that judges."""
@@ -177,6 +193,8 @@ class TableData(FeatureData):
         views_below: images of classes with at most this many training rows are looked at in further
             views (mirrored, closer, turned); 0 for one view of each.
         max_bad: end when more than this share of the images is bad; never if null.
+        sampling: ``instance`` shows each row as often as the others; ``class-balanced``,
+            ``square-root`` and ``progressive`` are those of :mod:`training.samplers`.
         seed: of folds and batches.
     """
 
@@ -202,6 +220,7 @@ class TableData(FeatureData):
         embed_batch_size: int = 64,
         views_below: int = 100,
         max_bad: float | None = None,
+        sampling: Sampling = "instance",
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -214,6 +233,7 @@ class TableData(FeatureData):
             shrinkage=shrinkage,
             batch_size=batch_size,
             steps_per_epoch=steps_per_epoch,
+            sampling=sampling,
             seed=seed,
         )
         self.tables = {"fit": train, "validate": val, "test": test, "predict": predict}
@@ -298,16 +318,19 @@ class TableData(FeatureData):
         )
 
     def _views(self, items: list[Item]) -> Views | None:
-        from training.views import embed_views, rows_of_small_classes
+        from rac.embedding.views import embed_views, rows_of_small_classes
 
-        return embed_views(
+        found = embed_views(
             items,
             rows_of_small_classes([item.label or "" for item in items], self.views_below),
             self.opened["fit"].base,
             self.encoder,
-            space=self.space,
             batch_size=self.embed_batch_size,
         )
+        if found is None:
+            return None
+        features, rows = found
+        return Views(features.space(self.space)[features.ok], rows[features.ok])
 
     def setup(self, stage: str) -> None:
         """Embed what the stage needs."""
@@ -335,28 +358,6 @@ class TableData(FeatureData):
             return {"features": vectors[index], "rows": index}
 
         return DataLoader(range(len(vectors)), batch_size=_PREDICT_ROWS, collate_fn=gather)  # type: ignore[arg-type]
-
-
-class _EpochBatches(Sampler[list[int]]):
-    """Batches of row numbers: all rows again and again where they fit, shuffled ones elsewhere."""
-
-    def __init__(self, rows: int, batch_size: int, steps: int, seed: int) -> None:
-        self.rows, self.batch_size, self.steps = rows, batch_size, steps
-        self._generator = np.random.default_rng(seed)
-
-    def __len__(self) -> int:
-        if self.rows <= self.batch_size:
-            return self.steps
-        return -(-self.rows // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        if self.rows <= self.batch_size:
-            for _ in range(self.steps):
-                yield list(range(self.rows))
-            return
-        order = self._generator.permutation(self.rows)
-        for start in range(0, self.rows, self.batch_size):
-            yield order[start : start + self.batch_size].tolist()
 
 
 def _reference(image: str | bytes | Path | None) -> str | None:
