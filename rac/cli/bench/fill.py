@@ -35,19 +35,21 @@ def fill(
     """
     from rac.bench.fill import (
         absent_f1,
-        attribute_cost,
         audit_recall,
         grocery_catalogue,
-        million_rows,
         promise_kept,
         single_kinds,
     )
+    from rac.bench.fill_speed import attribute_cost, million_rows
     from rac.encoders import load_encoder
 
     network = load_encoder(encoder)
     catalogue = grocery_catalogue(network, cached=not cost)
     runs = [promise_kept(catalogue, network, seed=seed, target=target) for seed in range(seeds)]
     few = range(min(3, seeds))
+    new_items = [
+        promise_kept(catalogue, network, seed=seed, target=target, whole_rows=True) for seed in few
+    ]
     alone = single_kinds(catalogue, network, seeds=few, target=target)
     result: dict[str, Any] = {
         "encoder": network.name,
@@ -59,6 +61,10 @@ def fill(
                 "precision": [run[name].precision for run in runs],
                 "coverage": [run[name].coverage for run in runs],
                 "kept": sum((run[name].precision or 0.0) >= target for run in runs),
+                "whole_rows_blanked": {
+                    "precision": [run[name].precision for run in new_items],
+                    "coverage": [run[name].coverage for run in new_items],
+                },
                 "coverage_at_equal_precision": {
                     kind: [kept[name].reach for kept in of_kind]
                     for kind, of_kind in (("fused", runs[: len(few)]), *alone.items())

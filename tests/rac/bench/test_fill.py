@@ -9,11 +9,10 @@ from rac.bench.fill import (
     NOT_APPLICABLE_WORD,
     Catalogue,
     absent_f1,
-    attribute_cost,
-    million_rows,
     promise_kept,
     single_kinds,
 )
+from rac.bench.fill_speed import attribute_cost, million_rows
 from tests.toy import ToyEncoder
 
 
@@ -56,6 +55,14 @@ def test_precision_coverage_and_what_does_not_apply(catalogue: Catalogue) -> Non
     f1 = absent_f1(kept)
     assert f1 is not None
     assert f1 > 0.95
+
+
+def test_items_that_have_nothing_but_a_picture(catalogue: Catalogue) -> None:
+    kept = promise_kept(catalogue, ToyEncoder(), seed=0, target=0.9, whole_rows=True)
+    for one in kept.values():
+        assert one.precision is not None
+        assert one.precision > 0.9
+        assert one.coverage > 0.8
 
 
 def test_neighbours_reach_further_than_prompts_that_say_nothing(catalogue: Catalogue) -> None:
