@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from eval.arrays import Ints, Scores
+import numpy as np
+
+from eval.arrays import Floats, Ints, Scores
 from eval.baselines.base import (
-    SPACES,
     Baseline,
     Examples,
     Predictor,
@@ -19,14 +20,21 @@ from eval.baselines.base import (
     unit_rows,
     without_absent,
 )
-from retrieval_index.evened import EvenedMetric
+from retrieval_index.within_class import within_class_residuals
 
 
 @dataclass(frozen=True)
 class WhitenedSetting:
-    """A space, and the least weight of the identity in the shrunk covariance."""
+    """What is whitened, and the least weight of the identity in the covariance.
+
+    Attributes:
+        space: of the features.
+        unit: whether rows are scaled to norm 1 before they are whitened, too.
+        shrinkage: in [0, 1]; the estimate of Ledoit and Wolf may ask for more.
+    """
 
     space: Space
+    unit: bool
     shrinkage: float
 
 
@@ -41,9 +49,12 @@ class WhitenedMean(Baseline[WhitenedSetting]):
     name = "whitened-class-mean"
 
     def grid(self) -> Sequence[WhitenedSetting]:
-        """Both spaces with shrinkage from that of Ledoit and Wolf to nine tenths."""
-        shares = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
-        return [WhitenedSetting(space, share) for space, share in product(SPACES, shares)]
+        """Trunk features as they are and of norm 1, and embeddings; four shrinkages."""
+        kinds: list[tuple[Space, bool]] = [("trunk", False), ("trunk", True), ("embedding", True)]
+        return [
+            WhitenedSetting(space, unit, shrinkage)
+            for (space, unit), shrinkage in product(kinds, (0.0, 0.1, 0.3, 0.6))
+        ]
 
     def fit(
         self,
@@ -54,13 +65,82 @@ class WhitenedMean(Baseline[WhitenedSetting]):
         seed: int,
     ) -> Predictor:
         """Estimate the covariance, whiten, average."""
-        rows = train.space(setting.space)
-        names = [str(number) for number in train.classes]
-        metric = EvenedMetric.fit(rows, names, power=1.0, shrinkage=setting.shrinkage)
-        means = unit_rows(class_means(metric.apply(rows), train.classes, len(counts)))
+        return self.fit_all(train, prompts, counts, [setting], seed)[0]
 
-        def predict(queries: Queries) -> Scores:
-            found = metric.apply(queries.space(setting.space)) @ means.T
-            return without_absent(found, counts)
+    def fit_all(
+        self,
+        train: Examples,
+        prompts: Prompts | None,
+        counts: Ints,
+        settings: Sequence[WhitenedSetting],
+        seed: int,
+    ) -> list[Predictor]:
+        """Decompose each covariance once; the shrinkages differ only in its spread."""
+        spreads = {
+            kind: WithinSpread.of(_features(train, *kind), train.classes)
+            for kind in dict.fromkeys((setting.space, setting.unit) for setting in settings)
+        }
+        return [
+            _nearest_mean(train, counts, setting, spreads[setting.space, setting.unit])
+            for setting in settings
+        ]
 
-        return predict
+
+@dataclass(frozen=True, eq=False)
+class WithinSpread:
+    """How the rows of a class differ from their mean.
+
+    Attributes:
+        mean: (D,) of all rows.
+        directions: (D, D) the axes of the covariance, as columns.
+        spread: (D,) the variance along each.
+        shrinkage: what Ledoit and Wolf put on the identity.
+    """
+
+    mean: Floats
+    directions: Floats
+    spread: Floats
+    shrinkage: float
+
+    @classmethod
+    def of(cls, rows: Scores, classes: Ints) -> WithinSpread:
+        """Estimate it; where every class has one row, from all rows about their mean."""
+        from sklearn.covariance import ledoit_wolf_shrinkage
+
+        mean = rows.mean(axis=0, dtype=np.float64)
+        residuals = within_class_residuals(rows, [str(number) for number in classes])
+        if not residuals.any():
+            residuals = rows - mean
+        if not residuals.any():
+            return cls(mean, np.eye(len(mean)), np.ones(len(mean)), 1.0)
+        spread, directions = np.linalg.eigh(residuals.T @ residuals / len(residuals))
+        weight = float(ledoit_wolf_shrinkage(residuals, assume_centered=True))
+        return cls(mean, directions, np.maximum(spread, 0.0), weight)
+
+    def whiten(self, rows: Scores, shrinkage: float) -> Scores:
+        """Map (N, D) rows to where a class spreads the same in all directions; norm 1."""
+        weight = max(shrinkage, self.shrinkage)
+        shrunk = (1 - weight) * self.spread + weight * self.spread.mean()
+        # With no shrinkage at all a direction may have no spread.
+        shrunk = np.maximum(shrunk, np.finfo(np.float32).eps * shrunk.max())
+        return unit_rows((rows - self.mean) @ (self.directions / np.sqrt(shrunk)))
+
+
+def _features(queries: Queries, space: Space, unit: bool) -> Scores:
+    if unit:
+        return queries.space(space)
+    return queries.trunk if space == "trunk" else queries.embedding
+
+
+def _nearest_mean(
+    train: Examples, counts: Ints, setting: WhitenedSetting, spread: WithinSpread
+) -> Predictor:
+    def whitened(queries: Queries) -> Scores:
+        return spread.whiten(_features(queries, setting.space, setting.unit), setting.shrinkage)
+
+    means = unit_rows(class_means(whitened(train), train.classes, len(counts)))
+
+    def predict(queries: Queries) -> Floats:
+        return np.asarray(without_absent(whitened(queries) @ means.T, counts), np.float64)
+
+    return predict

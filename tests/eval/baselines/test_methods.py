@@ -17,8 +17,9 @@ from eval.baselines.logistic import Logistic, LogisticSetting
 from eval.baselines.nearest import TEMPERATURE, NearestNeighbour, NearestSetting
 from eval.baselines.tip_adapter import TipAdapter, TipSetting
 from eval.baselines.tip_adapter_f import TipAdapterF, TipTrainedSetting, train_keys
-from eval.baselines.whitened_mean import WhitenedMean, WhitenedSetting
+from eval.baselines.whitened_mean import WhitenedMean, WhitenedSetting, WithinSpread
 from eval.baselines.zero_shot import ZeroShotPrompts, ZeroShotSetting
+from retrieval_index.evened import EvenedMetric
 from tests.eval.baselines.conftest import CLASSES
 from tests.reference.baselines import (
     slow_adjusted_loss,
@@ -165,7 +166,7 @@ def test_whitening_hears_the_quiet_direction() -> None:
     train = Examples(rows, unit_rows(rows), classes)
     counts = np.array([40, 40])
     raw = ClassMean().fit(train, None, counts, ClassMeanSetting("trunk", centred=True), 0)
-    white = WhitenedMean().fit(train, None, counts, WhitenedSetting("trunk", 0.0), 0)
+    white = WhitenedMean().fit(train, None, counts, WhitenedSetting("trunk", False, 0.0), 0)
     right = (white(train.queries).argmax(axis=1) == classes).mean()
     assert right == 1.0
     assert (raw(train.queries).argmax(axis=1) == classes).mean() < right
@@ -301,3 +302,14 @@ def test_zero_shot_is_the_prompts_alone(new_rows: Examples, prompts: Prompts) ->
     np.testing.assert_allclose(scores[7], expected, rtol=1e-4)
     with pytest.raises(ValueError, match="names of the classes"):
         ZeroShotPrompts().fit(new_rows, None, np.array([15] * 4), ZeroShotSetting(), 0)
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 0.6])
+def test_whitening_is_that_of_the_memorys_metric(new_rows: Examples, shrinkage: float) -> None:
+    """Two independent roads to the same formula."""
+    names = [str(number) for number in new_rows.classes]
+    metric = EvenedMetric.fit(new_rows.trunk, names, power=1.0, shrinkage=shrinkage)
+    spread = WithinSpread.of(new_rows.trunk, new_rows.classes)
+    # Axes are free to turn and flip; angles between rows are not.
+    one, other = metric.apply(new_rows.trunk), spread.whiten(new_rows.trunk, shrinkage)
+    np.testing.assert_allclose(one @ one.T, other @ other.T, atol=1e-5)
