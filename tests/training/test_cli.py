@@ -8,6 +8,7 @@ import yaml
 
 from eval.image_sets import image_set
 from eval.predictions import read_predictions
+from rac.cards.card import list_cards, load_card
 from rac.classifier import RacClassifier
 from rac.errors import InputError
 from tests.toy import ToyEncoder, write_toy_images
@@ -64,6 +65,7 @@ def test_fit_then_test_from_the_command_line(
     assert predictions.neighbour_ids is not None
     # What a report needs to see that these rows were trained on, and that none was kept aside.
     assert predictions.source == str(catalogue)
+    assert predictions.content_hashes is not None
     assert predictions.training == image_set(predictions.content_hashes[:-1], str(catalogue))
     assert predictions.selection == image_set(())
 
@@ -97,10 +99,34 @@ def test_ready_configurations_are_understood(name: str, capsys: pytest.CaptureFi
     assert printed["data"]["train"].startswith(f"{name}:")
 
 
-def test_there_is_a_configuration_for_the_four_cards() -> None:
-    expected = ["fashion-mnist-lt", "grocery-store", "grocery-store-lt", "tuxpaint-stamps"]
-    assert set(expected) <= set(ready_configs())
+def test_every_card_with_a_training_split_has_a_configuration() -> None:
+    cards = [load_card(name) for name in list_cards()]
+    trainable = {card.name for card in cards if any(one.name == "train" for one in card.splits)}
+    assert len(trainable) >= 11
+    assert set(ready_configs()) == trainable
     assert CONFIGS.is_dir()
+
+
+@pytest.mark.parametrize("name", ready_configs())
+def test_ready_configurations_name_splits_that_there_are(name: str) -> None:
+    """And none tests on what it was trained on, or measures on a source for training."""
+    card, data = load_card(name), yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["data"]
+    tables = [data[key] for key in ("train", "val", "test") if data[key] is not None]
+    assert len(set(tables)) == len(tables)
+    assert set(tables) <= {f"{name}:{split.name}" for split in card.splits}
+    assert (data["test"] is None) == (card.role == "training-source")
+    label = data.get("label") or card.column_of("label")
+    assert label in {column.name for column in card.columns}
+
+
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [("places-lt", ["47.17", "48.7", "48.3", "41.8"]), ("inat2018", ["80.24"])],
+)
+def test_the_papers_figures_are_said_to_be_the_papers(name: str, figures: list[str]) -> None:
+    text = (CONFIGS / f"{name}.yaml").read_text()
+    assert all(figure in text for figure in figures)
+    assert "NOT measured" in text
 
 
 def test_an_unknown_configuration_names_those_there_are() -> None:
