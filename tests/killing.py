@@ -29,7 +29,8 @@ def fill_files(table: str, out: str) -> None:
     from rac.tables import open_table
     from tests.toy import ToyEncoder
 
-    for module in (decide_job, filled_copy):
+    modules: list[Any] = [decide_job, filled_copy]
+    for module in modules:
         module.PART_ROWS = module.BATCH_ROWS = 40
     store._COMMIT_ROWS = 16
     schema = parse_schema("attributes: {colour: {target_precision: 0.9}}")
