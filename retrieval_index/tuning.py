@@ -36,11 +36,26 @@ _MARGIN = 0.01
 
 @dataclass(frozen=True)
 class Samples:
-    """Row numbers, no row in two of them."""
+    """Row numbers, no row in two of them, and the ten rows that are truly nearest to those asking.
 
-    training: IntArray
+    Attributes:
+        rest: rows to train on, in random order.
+        tuning: (Q,) rows that ask while the effort is chosen.
+        measuring: (R,) rows that ask while the recall is measured.
+        tuning_truth: (Q, 10).
+        measuring_truth: (R, 10).
+    """
+
+    rest: IntArray
     tuning: IntArray
     measuring: IntArray
+    tuning_truth: IntArray
+    measuring_truth: IntArray
+
+    def training(self, lists: int) -> IntArray:
+        """Give rows to train an index with so many lists on, ascending."""
+        wanted = max(_LEAST_TRAINING_ROWS, _TRAINING_ROWS_A_LIST * lists)
+        return np.sort(self.rest[:wanted])
 
 
 def build_index(lookup: Lookup, plan: IndexPlan, *, force: bool = False) -> Approximate:
@@ -58,9 +73,11 @@ def build_index(lookup: Lookup, plan: IndexPlan, *, force: bool = False) -> Appr
     searchable = lookup.searchable
     best: Approximate | None = None
     misses = []
-    for candidate in candidates(len(searchable), searchable.shape[1], plan):
-        samples = draw_samples(lookup, candidate.lists)
-        built = _tuned(lookup, _trained(candidate, searchable, samples.training), samples, plan)
+    choices = candidates(len(searchable), searchable.shape[1], plan)
+    samples = draw_samples(lookup)
+    for candidate in choices:
+        trained = _trained(candidate, searchable, samples.training(candidate.lists))
+        built = _tuned(lookup, trained, samples, plan)
         recipe = built.recipe
         recall, latency = recipe.measured_recall or 0.0, recipe.median_ms or 0.0
         if recall >= plan.recall and latency <= plan.latency_ms:
@@ -98,17 +115,19 @@ def recall_of(lookup: Lookup, rows: IntArray, truth: IntArray) -> float:
     return _share_found(found, truth)
 
 
-def draw_samples(lookup: Lookup, lists: int) -> Samples:
-    """Draw rows for training, tuning and measuring, by a fixed seed."""
+def draw_samples(lookup: Lookup) -> Samples:
+    """Draw rows for training, tuning and measuring, by a fixed seed; one exact search for both."""
     alive = _shuffled_alive(lookup)
     measuring = min(_MEASURING_QUERIES, max(1, len(alive) // 4))
     tuning = min(_TUNING_QUERIES, max(1, len(alive) // 4))
-    rest = alive[: max(1, len(alive) - measuring - tuning)]
-    wanted = max(_LEAST_TRAINING_ROWS, _TRAINING_ROWS_A_LIST * lists)
+    asking = alive[-measuring - tuning :]
+    truth = _truth(lookup, asking)
     return Samples(
-        training=np.sort(rest[:wanted]),
-        tuning=alive[-measuring - tuning : -measuring],
-        measuring=alive[-measuring:],
+        rest=alive[: max(1, len(alive) - measuring - tuning)],
+        tuning=asking[:-measuring],
+        measuring=asking[-measuring:],
+        tuning_truth=truth[:-measuring],
+        measuring_truth=truth[-measuring:],
     )
 
 
@@ -145,24 +164,26 @@ def _trained(candidate: Candidate, searchable: Stack, training: IntArray) -> App
 
 def _tuned(lookup: Lookup, built: Approximate, samples: Samples, plan: IndexPlan) -> Approximate:
     """Choose effort and candidates on one sample, and measure recall and latency on another."""
-    effort, count = _cheapest(lookup, built, samples.tuning, plan.recall + _MARGIN)
+    effort, count = _cheapest(lookup, built, samples, plan.recall + _MARGIN)
     chosen = _with(built, effort=effort, candidates=count)
     ready = Lookup(lookup.searchable, lookup.ids, lookup.alive, chosen)
     measuring = samples.measuring
-    recall = recall_of(ready, measuring, _truth(lookup, measuring))
+    recall = recall_of(ready, measuring, samples.measuring_truth)
     return _with(
         chosen, measured_recall=round(recall, 4), median_ms=round(_median_ms(ready, measuring), 3)
     )
 
 
-def _cheapest(lookup: Lookup, built: Approximate, rows: IntArray, target: float) -> tuple[int, int]:
+def _cheapest(
+    lookup: Lookup, built: Approximate, samples: Samples, target: float
+) -> tuple[int, int]:
     """Find effort and candidates that reach a recall and touch the fewest bytes.
 
     The proposals of an index come in its own order; the true ten are found with C candidates if
     they are among the first C. One search an effort therefore tells the recall for every C.
     """
-    truth = _truth(lookup, rows)
-    asked = lookup.searchable[rows]
+    truth = samples.tuning_truth
+    asked = lookup.searchable[samples.tuning]
     most = min(_CANDIDATES[-1], len(lookup.searchable))
     fallback, reached = (1, TEN), -1.0
     best: tuple[float, int, int] | None = None
