@@ -126,7 +126,7 @@ class FillSummary:
         duplicate_ids: rows whose id an earlier row has too; the ledger's ``row`` tells them apart.
         first_duplicates: some of these ids.
         images_opened: images read in this run; 0 where the run's folder had all embeddings.
-        seconds: by stage: embed, fit, write.
+        seconds: by stage: embed, fit, decide, write.
         encoder: the encoder's name.
         encoder_identity: what its weights and preprocessing hash to.
         schema_hash: what the schema's meaning hashes to.
