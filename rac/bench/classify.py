@@ -116,7 +116,8 @@ def bench_classify(
         encoder=data.encoder,
         encoder_identity=data.encoder_identity,
         rows={
-            "train": len(data.train),
+            "train": len(data.ids),
+            "further_views": len(data.train) - len(data.ids),
             "val": 0 if data.validation is None else len(data.validation),
             "test": len(data.test),
             "left_out": data.left_out,

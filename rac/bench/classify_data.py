@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from eval.arrays import Ints
 from eval.baselines import Examples, Prompts
 from rac.cards import list_cards, load_card
 from rac.embedding import EmbeddingCache, Features, collect_features, embed_table
+from rac.embedding.views import MOST_ROWS, embed_views, rows_of_small_classes
 from rac.encoders import Encoder
 from rac.errors import InputError
 from rac.tables import open_table
@@ -37,7 +38,7 @@ class ClassifyData:
         encoder: what the encoder is called.
         encoder_identity: its hash.
         classes: the C names, sorted: those that have a training row.
-        train: what is fitted.
+        train: what is fitted: N images, and behind them further views of some.
         validation: what settings are chosen on; None where there are no such rows.
         test: what is measured on.
         prompts: the names of the classes, read by the text tower.
@@ -57,6 +58,16 @@ class ClassifyData:
     ids: list[str]
     texts: list[str | None]
     left_out: int
+
+    @property
+    def first_views(self) -> Examples:
+        """The training images as they are: the first N rows of ``train``."""
+        return self.train.pick(np.arange(len(self.ids)))
+
+    @property
+    def further_views(self) -> Examples:
+        """Further views of training images, ``items`` says of which; there may be none."""
+        return self.train.pick(np.arange(len(self.ids), len(self.train)))
 
     @property
     def counts(self) -> Ints:
@@ -105,6 +116,7 @@ def read_classify_data(
     encoder: Encoder,
     columns: Mapping[str, str | None],
     *,
+    views_below: int = MOST_ROWS,
     progress: bool = True,
 ) -> ClassifyData:
     """Embed the tables; embeddings that the cache knows are taken from it.
@@ -113,6 +125,8 @@ def read_classify_data(
         tables: to read.
         encoder: of images and class names.
         columns: the columns of the roles ``image``, ``label``, ``text`` and ``id``.
+        views_below: images of classes with at most this many training rows give further rows to
+            every method, mirrored, closer and turned; 0 for none.
         progress: whether progress bars are shown.
 
     Raises:
@@ -126,6 +140,10 @@ def read_classify_data(
     test = _read(tables.test, encoder, columns, progress)
     val = None if tables.val is None else _read(tables.val, encoder, columns, progress)
     examples, rows = _examples(train, classes)
+    base = open_table(tables.train, **columns).base
+    items = [train.items[row] for row in rows]
+    small = rows_of_small_classes([item.label or "" for item in items], views_below)
+    examples = _with_views(examples, embed_views(items, small, base, encoder, progress=progress))
     tested, _ = _examples(test, classes)
     validation = None if val is None else _examples(val, classes)[0]
     if not len(tested):
@@ -133,7 +151,7 @@ def read_classify_data(
             f"{tables.test}: no row has an image that can be read and a class of {tables.train}"
         )
     read = [part for part in (train, test, val) if part is not None]
-    used = sum(len(part) for part in (examples, tested, validation) if part is not None)
+    used = len(rows) + sum(len(part) for part in (tested, validation) if part is not None)
     vectors = encoder.encode_prompts([readable_name(name) for name in classes])
     return ClassifyData(
         name=tables.name,
@@ -147,6 +165,21 @@ def read_classify_data(
         ids=[train.items[row].id for row in rows],
         texts=[train.items[row].text for row in rows],
         left_out=sum(len(part.items) for part in read) - used,
+    )
+
+
+def _with_views(examples: Examples, views: tuple[Features, Ints] | None) -> Examples:
+    """Put further views of N images behind them."""
+    images = np.arange(len(examples), dtype=np.int64)
+    if views is None:
+        return replace(examples, items=images)
+    features, rows = views
+    owners = rows[features.ok]
+    return Examples(
+        np.concatenate([examples.trunk, features.trunk[features.ok]]),
+        np.concatenate([examples.embedding, features.embedding[features.ok]]),
+        np.concatenate([examples.classes, examples.classes[owners]]),
+        np.concatenate([images, owners]),
     )
 
 

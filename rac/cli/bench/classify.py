@@ -41,6 +41,14 @@ def classify(
             "--val", help="Table to choose settings on; without it, training rows are cross-fitted."
         ),
     ] = None,
+    views_below: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Classes with at most this many training images give every method further views "
+            "of them (mirrored, closer, turned); 0 for none.",
+        ),
+    ] = 100,
     label: LabelOption = None,
     image: ImageOption = None,
     id: IdOption = None,
@@ -65,7 +73,7 @@ def classify(
 
     tables = split_tables(dataset, train, test, val)
     columns = {"image": image, "label": label, "text": text, "id": id}
-    data = read_classify_data(tables, load_encoder(encoder), columns)
+    data = read_classify_data(tables, load_encoder(encoder), columns, views_below=views_below)
     result = bench_classify(data, _fit_ours, seeds=seeds, tell=say)
     if json:
         print_json(result.model_dump())
@@ -75,16 +83,19 @@ def classify(
 
 def _fit_ours(data: ClassifyData, seed: int) -> Fitted:
     from rac.bench.classify import Fitted
+    from training.crossfit import Views
     from training.fit import fit_classifier
 
     validation = data.validation
+    first, further = data.first_views, data.further_views
     classifier = fit_classifier(
-        data.train.trunk,
-        data.labels(data.train),
+        first.trunk,
+        data.labels(first),
         data.ids,
         data.texts,
         encoder=data.encoder_identity,
         seed=seed,
+        views=Views(further.trunk, further.images) if len(further) else None,
         validation=None if validation is None else (validation.trunk, data.labels(validation)),
     )
     columns = [classifier.classes.index(name) for name in data.classes]

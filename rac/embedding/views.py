@@ -6,17 +6,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from rac.embedding import EmbeddingCache, collect_features
+from rac.embedding.batch import EmbeddedBatch, Features
+from rac.embedding.cache import EmbeddingCache
 from rac.embedding.stages import Stages
-from rac.embedding.stream import Rows, embed_rows
+from rac.embedding.stream import Rows, collect_features, embed_rows
 from rac.encoders import Encoder
 from rac.encoders.views import VIEWS, ViewEncoder
 from rac.progress import progress_bar
 from rac.tables import Item
-from training.crossfit import Views
-from training.folds import Integers
+
+Integers = npt.NDArray[np.int64]
 
 #: Classes with more training rows than this have images enough.
 MOST_ROWS = 100
@@ -38,31 +40,31 @@ def embed_views(
     base: Path | None,
     encoder: Encoder,
     *,
-    space: str,
     batch_size: int = 64,
-) -> Views | None:
+    progress: bool = True,
+) -> tuple[Features, Integers] | None:
     """Embed every view of :data:`rac.encoders.views.VIEWS` of some items; known ones are cached.
 
     Args:
         items: N, in the order of the training rows.
-        rows: ``(M,)`` which of them.
+        rows: ``(R,)`` which of them.
         base: the folder that relative image paths start from.
         encoder: what embeds.
-        space: which of its outputs is kept.
         batch_size: images in one forward pass.
+        progress: whether a progress bar is shown.
 
     Returns:
-        The views; None where ``rows`` is empty. An image that cannot be read has none.
+        Features of R views of each kind, and the ``(len(VIEWS) * R,)`` rows that they are views of;
+        None where ``rows`` is empty.
     """
     if not len(rows):
         return None
     chosen = [items[row] for row in rows]
-    vectors, owners = [], []
-    with progress_bar("further views", len(VIEWS) * len(chosen)) as advance:
+    batches: list[EmbeddedBatch] = []
+    with progress_bar("further views", len(VIEWS) * len(chosen), shown=progress) as advance:
         for name in VIEWS:
             view = ViewEncoder(encoder, name)
             with EmbeddingCache(view) as cache:
-                batches = []
                 for batch in embed_rows(
                     _batches(chosen, batch_size),
                     base,
@@ -73,10 +75,7 @@ def embed_views(
                 ):
                     batches.append(batch)
                     advance(len(batch.items))
-                features = collect_features(batches, view)
-            vectors.append(features.space(space)[features.ok])
-            owners.append(rows[features.ok])
-    return Views(np.concatenate(vectors), np.concatenate(owners))
+    return collect_features(batches, encoder), np.tile(rows, len(VIEWS))
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[Rows]:
