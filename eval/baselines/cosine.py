@@ -58,7 +58,7 @@ class CosineClassifier(Baseline[CosineSetting]):
         rows = train.space(setting.space)
         means = class_means(rows, train.classes, len(counts)).astype("float32")
         descent = Descent(setting.scale, setting.tau, _ITERATIONS)
-        weights = train_cosine_head(rows, train.classes, counts, means, descent)
+        weights = train_cosine_head(rows, train.classes, means, descent)
 
         def predict(queries: Queries) -> Scores:
             cosines = queries.space(setting.space) @ weights.T

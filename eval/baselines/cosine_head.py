@@ -29,19 +29,16 @@ class Descent:
     iterations: int
 
 
-def train_cosine_head(
-    rows: Scores, classes: Ints, counts: Ints, initial: Scores, descent: Descent
-) -> Scores:
+def train_cosine_head(rows: Scores, classes: Ints, initial: Scores, descent: Descent) -> Scores:
     """Train the directions of the classes.
 
     The loss is that of Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation
-    10: tau times the log prior is added to the logits while training and not when predicting. The
-    classes without an image take no part, and keep their first direction.
+    10: tau times the log prior, as the rows have it, is added to the logits while training and not
+    when predicting. Classes without a row take no part, and keep their first direction.
 
     Args:
         rows: (N, D) float32, unit norm.
         classes: (N,) in [0, C).
-        counts: (C,) training images.
         initial: (C, D) directions to start from.
         descent: how.
 
@@ -50,11 +47,8 @@ def train_cosine_head(
     """
     from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-    present = np.flatnonzero(counts)
-    place = np.zeros(len(counts), np.int64)
-    place[present] = np.arange(len(present))
-    targets = place[classes]
-    adjustment = (descent.tau * np.log(counts[present] / counts.sum())).astype(np.float32)
+    present, targets, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    adjustment = (descent.tau * np.log(counts / counts.sum())).astype(np.float32)
     trained = unit_rows(initial)
 
     def objective(flat: Floats) -> tuple[float, Floats]:

@@ -47,7 +47,6 @@ class Lift(Baseline[LiftSetting]):
         weights = train_cosine_head(
             train.space("embedding"),
             train.classes,
-            counts,
             required(prompts).vectors,
             Descent(setting.scale, 1.0, setting.iterations),
         )

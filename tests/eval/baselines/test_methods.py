@@ -274,10 +274,10 @@ def test_the_adjustment_takes_the_side_of_the_rare_class() -> None:
     """Two classes overlap in one dimension of angle; nine rows to one."""
     angles = np.r_[np.linspace(0.2, 1.0, 18), [0.9, 1.1]]
     rows = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    classes, counts = np.r_[np.zeros(18, np.int64), [1, 1]], np.array([18, 2])
+    classes = np.r_[np.zeros(18, np.int64), [1, 1]]
     first = np.eye(2, dtype=np.float32)
     plain, adjusted = (
-        train_cosine_head(rows, classes, counts, first, Descent(10.0, tau, 50)) for tau in (0, 1)
+        train_cosine_head(rows, classes, first, Descent(10.0, tau, 50)) for tau in (0, 1)
     )
     said = [(rows @ weights.T).argmax(axis=1).sum() for weights in (plain, adjusted)]
     assert said[1] > said[0]
