@@ -68,7 +68,7 @@ class IndexRecipe(_Part):
     Attributes:
         kind: ``flat``: every query is compared with every row. ``hnsw``: a graph over vectors of
             one byte a dimension. ``ivf``: lists around centroids, one byte a dimension.
-            ``ivfpq``: lists around centroids, half a byte for four dimensions or more.
+            ``ivfpq``: lists around centroids, half a byte for two dimensions or more.
         factory: FAISS's name for it; null for ``flat``.
         indexed: rows that are in the index, from the first; those after it are searched exactly.
         effort: lists visited (``ivf``, ``ivfpq``) or length of the beam (``hnsw``).

@@ -5,8 +5,10 @@ the latency that is asked for, nothing else is needed. A graph (HNSW) answers si
 but takes long to build and its links take memory, so it is for middling sizes. Lists around
 centroids with half a byte for every four dimensions (IVF-PQ, searched by shuffles of registers;
 André et al., Cache locality is not enough, VLDB 2015) propose rows from the least memory; scored
-exactly, they reach any recall. One byte a dimension (IVF) needs fewer exact scores, and is the
-next choice where the memory allows it.
+exactly, they reach any recall. Fewer than 128 such codes tell too little apart: of 2,000,000 rows
+of dimension 256, the first 640 that 64 codes propose hold .92 of the true ten, the first 160 of
+128 codes .98. Below 512 dimensions a code is therefore for two. One byte a dimension (IVF) needs
+fewer exact scores, and is the next choice where the memory allows it.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ _EXACT_BYTES_PER_MS = 1e7
 _HNSW_ROWS = 200_000
 _HNSW_LINKS = 32
 _MOST_LISTS = 8192
-#: Dimensions that share a code of half a byte, the finest first.
-_DIMENSIONS_A_CODE = (4, 8, 16)
+#: Dimensions that share a code of half a byte, the finest first; two only where four leave fewer
+#: codes than ``_ENOUGH_CODES``.
+_DIMENSIONS_A_CODE = (2, 4, 8, 16)
+_ENOUGH_CODES = 128
 _LEAST_ROWS = 64
 
 
@@ -78,7 +82,8 @@ def candidates(rows: int, dim: int, plan: IndexPlan) -> list[Candidate]:
     ['IVF4096,PQ64x4fs']
     """
     graph = _graph(rows, dim)
-    coded = [_coded(rows, dim, each) for each in _DIMENSIONS_A_CODE]
+    few = dim < 4 * _ENOUGH_CODES - 3
+    coded = [_coded(rows, dim, each) for each in _DIMENSIONS_A_CODE if few or each > 2]
     lists = _lists(rows, dim)
     if plan.kind == "auto":
         every = [graph] if rows <= _HNSW_ROWS else []

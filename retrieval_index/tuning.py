@@ -29,7 +29,7 @@ _TIMED_QUERIES = 64
 _TRAINING_ROWS_A_LIST = 40
 _LEAST_TRAINING_ROWS = 4096
 _EFFORTS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
-_CANDIDATES = (20, 30, 40, 60, 80, 120, 160, 240, 320, 480, 640)
+_CANDIDATES = (20, 30, 40, 60, 80, 120, 160, 240, 320, 480, 640, 960, 1280, 1920, 2560)
 #: What is chosen on one sample falls a little short on another.
 _MARGIN = 0.01
 

@@ -226,6 +226,8 @@ def test_the_choice_by_rows_memory_and_latency() -> None:
     assert coarse.ram_bytes == 10**6 * 24 + 4096 * 512 * 4
     with pytest.raises(MemoryFault, match=r"takes at least 32 MB, --max-memory allows 10 MB"):
         candidates(10**6, 512, IndexPlan(max_memory=10**7))
+    # Fewer dimensions than 512 get finer codes, so that there are 128 of them.
+    assert candidates(10**7, 256, IndexPlan())[0].factory == "IVF8192,PQ128x4fs"
     # Dimensions that codes do not divide are filled up with zeros.
     assert candidates(10**6, 510, IndexPlan(kind="ivfpq"))[0].factory == "Pad512,IVF4096,PQ128x4fs"
 
@@ -240,7 +242,7 @@ def test_dimensions_that_codes_do_not_divide(tmp_path: Path) -> None:
     rows = make_rows(names(400))
     plan = IndexPlan(kind="ivfpq", latency_ms=1e6)
     memory = Memory.build(tmp_path / "m", [Batch(vectors, rows)], encoder="e", plan=plan)
-    assert memory.manifest.index.factory == "Pad8,IVF8,PQ2x4fs"
+    assert memory.manifest.index.factory == "Pad8,IVF8,PQ4x4fs"
     assert memory.search(vectors[:5], 1).rows[:, 0].tolist() == [0, 1, 2, 3, 4]
 
 
