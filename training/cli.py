@@ -13,12 +13,16 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from rac.classifier import RacClassifier, to_predictions
 from rac.errors import InputError
 from training.data import TableData
-from training.fit import best_checkpoint, early_stopping, finish, restore_best
+from training.fit import best_checkpoint, early_stopping, finish, keep_checkpoints, restore_best
 from training.module import CosineHeads
 
 CONFIGS = Path(__file__).parent / "configs"
 EXAMPLES = {
-    "fit": "rac train fit --config grocery-store-lt --trainer.default_root_dir runs/lt",
+    "fit": (
+        "rac train fit --config grocery-store-lt --trainer.default_root_dir runs/lt. Killed, it "
+        "goes on where it was and ends as it would have, to the bit: the same command with "
+        "--ckpt_path last behind it"
+    ),
     "validate": "rac train validate --config grocery-store-lt",
     "test": "rac train test --config grocery-store-lt",
     "predict": "rac train predict --config grocery-store-lt",
@@ -47,6 +51,14 @@ class TrainingCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """One seed for the data as for everything else."""
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_as_seed)
+
+    def before_fit(self) -> None:
+        """Keep checkpoints in one place of the run's folder, where ``--ckpt_path last`` looks.
+
+        Lightning would put them into the folder of the log, which is a new one each time, and an
+        interrupted fit would start all over.
+        """
+        keep_checkpoints(self.trainer)
 
     def after_fit(self) -> None:
         """Export the best epoch's model and print its folder."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from training.module import CosineHeads
 
 MONITOR = "val/macro"
 PATIENCE = 5
+CHECKPOINTS = "checkpoints"
 
 
 def fit_classifier(
@@ -151,6 +153,18 @@ def best_checkpoint() -> ModelCheckpoint:
 def early_stopping() -> EarlyStopping:
     """Stop when macro accuracy has not risen for a few epochs."""
     return EarlyStopping(monitor=MONITOR, mode="max", patience=PATIENCE, verbose=False)
+
+
+def keep_checkpoints(trainer: pl.Trainer) -> None:
+    """Keep checkpoints in ``checkpoints`` of the trainer's root folder, unless told another place.
+
+    The best of the epochs before is remembered by its path, so the place must be the same when a
+    fit is resumed.
+    """
+    folder = os.path.realpath(Path(trainer.default_root_dir) / CHECKPOINTS)
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+            callback.dirpath = folder
 
 
 def restore_best(trainer: pl.Trainer, module: CosineHeads) -> None:

@@ -27,6 +27,7 @@ def fit(context: typer.Context) -> None:
     Example:
       rac train fit --config grocery-store-lt --trainer.default_root_dir runs/lt
       rac train fit --data.train items.csv --data.label kind --data.encoder mini
+      rac train fit --config grocery-store-lt --ckpt_path last  # goes on after a kill
       rac train fit --config grocery-store-lt --print_config
     """
     _run("fit", context)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.conftest import clouds
+from training.cli import run
+from training.crossfit import LabelledFeatures
+from training.data import TableData
+from training.module import CosineHeads
+
+EPOCHS = 6
+SAMPLINGS = ["instance", "class-balanced", "progressive"]
+
+
+class KilledError(BaseException):
+    """Stands for what no code can catch and tidy up after."""
+
+
+@pytest.fixture(autouse=True)
+def rows(monkeypatch: pytest.MonkeyPatch) -> LabelledFeatures:
+    """Clouds that overlap, so that it takes epochs to find the best head."""
+    vectors, labels, _, _ = clouds([60, 40, 25, 12, 5], spread=1.8)
+    found = LabelledFeatures(vectors, labels, [f"r{row}" for row in range(len(labels))])
+
+    def fit_rows(self: TableData) -> tuple[LabelledFeatures, None]:
+        self.encoder_identity = "toy0"
+        return found, None
+
+    monkeypatch.setattr(TableData, "fit_rows", fit_rows)
+    return found
+
+
+def fit(out: Path, *more: str, sampling: str = "instance", batch_size: int = 30) -> None:
+    options = {
+        "trainer.default_root_dir": out,
+        "trainer.enable_progress_bar": "false",
+        "trainer.logger": "true",
+        "trainer.max_epochs": EPOCHS,
+        "data.sampling": sampling,
+        "data.batch_size": batch_size,
+        "model.learning_rate": 0.02,
+        "model.loss": "ldam",
+        "model.reweight": "class-balanced",
+        "model.reweight_from_epoch": 4,
+    }
+    run(["fit", *(f"--{name}={value}" for name, value in options.items()), *more])
+
+
+def kill_in_epoch(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = CosineHeads.training_step
+
+    def training_step(self: CosineHeads, batch: dict, batch_index: int):
+        if self.current_epoch == number and batch_index == 1:
+            raise KilledError
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(CosineHeads, "training_step", training_step)
+
+
+def model(out: Path) -> tuple[bytes, str]:
+    folder = out / "model"
+    return (folder / "model.safetensors").read_bytes(), (folder / "config.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("sampling", "batch_size"), [*((name, 30) for name in SAMPLINGS), ("instance", 4096)]
+)
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_killed_fit_resumes_to_the_same_bits(
+    sampling: str, batch_size: int, epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Optimizer, batches, deferred weights, early stopping and the best epoch all go on."""
+    fit(tmp_path / "a", sampling=sampling, batch_size=batch_size)
+    with monkeypatch.context() as patched:
+        kill_in_epoch(epoch, patched)
+        with pytest.raises(KilledError):
+            fit(tmp_path / "b", sampling=sampling, batch_size=batch_size)
+    assert not (tmp_path / "b/model").exists()
+    fit(tmp_path / "b", "--ckpt_path=last", sampling=sampling, batch_size=batch_size)
+    assert model(tmp_path / "b") == model(tmp_path / "a")
+
+
+def test_resuming_is_not_starting_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning's own place for checkpoints is a new folder each time: `last` was never found."""
+    with monkeypatch.context() as patched:
+        kill_in_epoch(3, patched)
+        with pytest.raises(KilledError):
+            fit(tmp_path)
+    trained = []
+    step = CosineHeads.training_step
+
+    def training_step(self: CosineHeads, batch: dict, batch_index: int):
+        trained.append(self.current_epoch)
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(CosineHeads, "training_step", training_step)
+    fit(tmp_path, "--ckpt_path=last")
+    assert sorted(set(trained)) == [3, 4, 5]
+
+
+def test_a_fit_killed_while_it_wrote_its_model_trains_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it had stopped early: the epochs behind the best are not taken up again."""
+    stop_early = ("--trainer.max_epochs=60",)
+    fit(tmp_path / "a", *stop_early)
+    with monkeypatch.context() as patched:
+        patched.setattr("training.cli.finish", lambda *_: (_ for _ in ()).throw(KilledError))
+        with pytest.raises(KilledError):
+            fit(tmp_path / "b", *stop_early)
+
+    def training_step(self: CosineHeads, batch: dict, batch_index: int) -> None:
+        raise AssertionError("there was nothing left to train")
+
+    monkeypatch.setattr(CosineHeads, "training_step", training_step)
+    fit(tmp_path / "b", *stop_early, "--ckpt_path=last")
+    assert model(tmp_path / "b") == model(tmp_path / "a")
+
+
+def test_the_epochs_that_are_resumed_make_a_difference(tmp_path: Path) -> None:
+    """Else the tests above would pass on a model that was best before the kill."""
+    fit(tmp_path / "six")
+    fit(tmp_path / "three", "--trainer.max_epochs=3")
+    assert model(tmp_path / "six")[0] != model(tmp_path / "three")[0]
+
+
+def test_weights_set_in_at_their_epoch(tmp_path: Path) -> None:
+    """One epoch short of it nothing is weighed; from the first on, everything is."""
+    fit(tmp_path / "plain", "--model.reweight=none", "--trainer.max_epochs=4")
+    fit(tmp_path / "deferred", "--trainer.max_epochs=4")
+    fit(tmp_path / "at once", "--model.reweight_from_epoch=0", "--trainer.max_epochs=4")
+    heads = [model(tmp_path / name)[0] for name in ("plain", "deferred", "at once")]
+    assert heads[0] == heads[1]
+    assert heads[0] != heads[2]
+
+
+def test_samplings_train_different_heads(tmp_path: Path) -> None:
+    for sampling in SAMPLINGS:
+        fit(tmp_path / sampling, sampling=sampling)
+    heads = {model(tmp_path / sampling)[0] for sampling in SAMPLINGS}
+    assert len(heads) == len(SAMPLINGS)
+    assert np.all([len(head) for head in heads])
