@@ -57,7 +57,7 @@ class Logistic(Baseline[LogisticSetting]):
             model = LogisticRegression(
                 C=setting.inverse_penalty,
                 class_weight="balanced" if setting.balanced else None,
-                max_iter=200,
+                max_iter=100,
                 tol=1e-3,
             )
             with warnings.catch_warnings():

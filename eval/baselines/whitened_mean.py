@@ -76,14 +76,17 @@ class WhitenedMean(Baseline[WhitenedSetting]):
         seed: int,
     ) -> list[Predictor]:
         """Decompose each covariance once; the shrinkages differ only in its spread."""
-        spreads = {
-            kind: WithinSpread.of(_features(train, *kind), train.classes)
-            for kind in dict.fromkeys((setting.space, setting.unit) for setting in settings)
-        }
-        return [
-            _nearest_mean(train, counts, setting, spreads[setting.space, setting.unit])
-            for setting in settings
-        ]
+        fitted: dict[WhitenedSetting, Predictor] = {}
+        for space, unit in dict.fromkeys((setting.space, setting.unit) for setting in settings):
+            rows = _features(train, space, unit)
+            spread = WithinSpread.of(rows, train.classes)
+            turned = spread.turn(rows)
+            for setting in settings:
+                if (setting.space, setting.unit) == (space, unit):
+                    white = spread.even(turned, setting.shrinkage)
+                    means = unit_rows(class_means(white, train.classes, len(counts)))
+                    fitted[setting] = _nearest(means, counts, setting, spread)
+        return [fitted[setting] for setting in settings]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,13 +120,18 @@ class WithinSpread:
         weight = float(ledoit_wolf_shrinkage(residuals, assume_centered=True))
         return cls(mean, directions, np.maximum(spread, 0.0), weight)
 
-    def whiten(self, rows: Scores, shrinkage: float) -> Scores:
-        """Map (N, D) rows to where a class spreads the same in all directions; norm 1."""
+    def turn(self, rows: Scores) -> Floats:
+        """Give (N, D) rows along the axes of the covariance."""
+        turned: Floats = (rows - self.mean) @ self.directions
+        return turned
+
+    def even(self, turned: Floats, shrinkage: float) -> Scores:
+        """Scale (N, D) turned rows so that a class spreads alike in all directions; norm 1."""
         weight = max(shrinkage, self.shrinkage)
         shrunk = (1 - weight) * self.spread + weight * self.spread.mean()
         # With no shrinkage at all a direction may have no spread.
         shrunk = np.maximum(shrunk, np.finfo(np.float32).eps * shrunk.max())
-        return unit_rows((rows - self.mean) @ (self.directions / np.sqrt(shrunk)))
+        return unit_rows(turned / np.sqrt(shrunk))
 
 
 def _features(queries: Queries, space: Space, unit: bool) -> Scores:
@@ -132,15 +140,12 @@ def _features(queries: Queries, space: Space, unit: bool) -> Scores:
     return queries.trunk if space == "trunk" else queries.embedding
 
 
-def _nearest_mean(
-    train: Examples, counts: Ints, setting: WhitenedSetting, spread: WithinSpread
+def _nearest(
+    means: Scores, counts: Ints, setting: WhitenedSetting, spread: WithinSpread
 ) -> Predictor:
-    def whitened(queries: Queries) -> Scores:
-        return spread.whiten(_features(queries, setting.space, setting.unit), setting.shrinkage)
-
-    means = unit_rows(class_means(whitened(train), train.classes, len(counts)))
-
     def predict(queries: Queries) -> Floats:
-        return np.asarray(without_absent(whitened(queries) @ means.T, counts), np.float64)
+        turned = spread.turn(_features(queries, setting.space, setting.unit))
+        cosines = spread.even(turned, setting.shrinkage) @ means.T
+        return np.asarray(without_absent(cosines, counts), np.float64)
 
     return predict

@@ -311,5 +311,6 @@ def test_whitening_is_that_of_the_memorys_metric(new_rows: Examples, shrinkage: 
     metric = EvenedMetric.fit(new_rows.trunk, names, power=1.0, shrinkage=shrinkage)
     spread = WithinSpread.of(new_rows.trunk, new_rows.classes)
     # Axes are free to turn and flip; angles between rows are not.
-    one, other = metric.apply(new_rows.trunk), spread.whiten(new_rows.trunk, shrinkage)
+    one = metric.apply(new_rows.trunk)
+    other = spread.even(spread.turn(new_rows.trunk), shrinkage)
     np.testing.assert_allclose(one @ one.T, other @ other.T, atol=1e-5)
