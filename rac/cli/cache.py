@@ -15,11 +15,11 @@ app = typer.Typer(
 
 @app.command()
 def info(json: JsonOption = False) -> None:
-    r"""List the caches, one for each encoder; RAC_CACHE_HOME says where they lie.
+    """List the caches, one for each encoder; RAC_CACHE_HOME says where they lie.
 
-    \b
     Example:
-      rac cache info
+
+          rac cache info
     """
     from dataclasses import asdict
 
@@ -45,11 +45,11 @@ def prune(
     ] = 30.0,
     json: JsonOption = False,
 ) -> None:
-    r"""Remove the caches of encoders that are no longer used.
+    """Remove the caches of encoders that are no longer used.
 
-    \b
     Example:
-      rac cache prune --unused-days 90
+
+          rac cache prune --unused-days 90
     """
     from dataclasses import asdict
 

@@ -18,11 +18,11 @@ NameArgument = Annotated[str, typer.Argument(help="A card's name; see `rac data 
 
 @app.command("list")
 def list_data(json: JsonOption = False) -> None:
-    r"""List the data cards and whether their files are on this machine.
+    """List the data cards and whether their files are on this machine.
 
-    \b
     Example:
-      rac data list
+
+          rac data list
     """
     from rac.cards import list_cards, load_card
 
@@ -50,11 +50,11 @@ def list_data(json: JsonOption = False) -> None:
 
 @app.command()
 def show(name: NameArgument, json: JsonOption = False) -> None:
-    r"""Show one data card: columns, splits, licence, and how to get the data.
+    """Show one data card: columns, splits, licence, and how to get the data.
 
-    \b
     Example:
-      rac data show grocery-store
+
+          rac data show grocery-store
     """
     from rac.cards import load_card
 
@@ -96,11 +96,11 @@ def show(name: NameArgument, json: JsonOption = False) -> None:
 
 @app.command()
 def prepare(name: NameArgument, json: JsonOption = False) -> None:
-    r"""Make a data set's tables, one Parquet file a split; does nothing where they are made.
+    """Make a data set's tables, one Parquet file a split; does nothing where they are made.
 
-    \b
     Example:
-      rac data prepare tuxpaint-stamps
+
+          rac data prepare tuxpaint-stamps
     """
     from rac.cards import load_card, prepare_card, read_prepared
 

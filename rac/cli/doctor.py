@@ -8,13 +8,13 @@ from rac.cli.common import JsonOption, print_json
 
 
 def doctor(json: JsonOption = False) -> None:
-    r"""Say what this machine has, and what to do about what it has not.
+    """Say what this machine has, and what to do about what it has not.
 
     Exits with 1 when something that the product needs is missing.
 
-    \b
     Example:
-      rac doctor
+
+          rac doctor
     """
     from dataclasses import asdict
 

@@ -43,15 +43,15 @@ def embed(
     precision: PrecisionOption = "auto",
     json: JsonOption = False,
 ) -> None:
-    r"""Embed the images of a table into OUT/embeddings.parquet.
+    """Embed the images of a table into OUT/embeddings.parquet.
 
     Columns: id, embedding, status (ok or bad), reason, content_hash. OUT/manifest.json says what
     was done and what the job waited for. A run that was killed goes on where it was when the same
     command is given again.
 
-    \b
     Example:
-      rac embed products.csv --image photo -o runs/embeddings
+
+          rac embed products.csv --image photo -o runs/embeddings
     """
     from rac.embedding import EmbeddingCache
     from rac.embedding.job import write_embeddings

@@ -6,13 +6,13 @@ from rac.cli.common import JsonOption, print_json
 
 
 def encoders(json: JsonOption = False) -> None:
-    r"""List encoders worth picking, with licence and size.
+    """List encoders worth picking, with licence and size.
 
     Any other model of open_clip works too, by MODEL/PRETRAINED, hf-hub:ORG/NAME or a local folder.
 
-    \b
     Example:
-      rac encoders
+
+          rac encoders
     """
     from dataclasses import asdict
 

@@ -40,11 +40,11 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 64,
     json: JsonOption = False,
 ) -> None:
-    r"""Predict the class of each image of a table; bad images go to FILE's .quarantine.csv.
+    """Predict the class of each image of a table; bad images go to FILE's .quarantine.csv.
 
-    \b
     Example:
-      rac predict new.csv --model runs/grocery-store-lt/model -o runs/new.parquet
+
+          rac predict new.csv --model runs/grocery-store-lt/model -o runs/new.parquet
     """
     from rac.classifier import RacClassifier
     from rac.embedding.cache import EmbeddingCache

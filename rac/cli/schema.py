@@ -27,11 +27,11 @@ def infer(
         int, typer.Option(min=2, help="Columns with more different values are left out.")
     ] = 200,
 ) -> None:
-    r"""Draft a schema from a table's columns and values, to be read and corrected by you.
+    """Draft a schema from a table's columns and values, to be read and corrected by you.
 
-    \b
     Example:
-      rac schema infer products.csv -o schema.yaml
+
+          rac schema infer products.csv -o schema.yaml
     """
     from rac.attributes.infer import infer_schema
     from rac.tables import open_table
@@ -56,11 +56,11 @@ def check(
     id: IdOption = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Check a schema, and what a table makes of it; exit code 2 where they do not fit.
+    """Check a schema, and what a table makes of it; exit code 2 where they do not fit.
 
-    \b
     Example:
-      rac schema check schema.yaml products.csv
+
+          rac schema check schema.yaml products.csv
     """
     from rac.attributes.infer import check_schema
     from rac.attributes.schema import load_schema

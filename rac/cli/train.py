@@ -21,47 +21,47 @@ def _run(subcommand: str, context: typer.Context) -> None:
 
 @app.command(context_settings=_PASSED_ON, add_help_option=False)
 def fit(context: typer.Context) -> None:
-    r"""Train a model; its folder is printed at the end.
+    """Train a model; its folder is printed at the end.
 
-    \b
     Example:
-      rac train fit --config grocery-store-lt --trainer.default_root_dir runs/lt
-      rac train fit --data.train items.csv --data.label kind --data.encoder mini
-      rac train fit --config grocery-store-lt --ckpt_path last  # goes on after a kill
-      rac train fit --config grocery-store-lt --print_config
+
+          rac train fit --config grocery-store-lt --trainer.default_root_dir runs/lt
+          rac train fit --data.train items.csv --data.label kind --data.encoder mini
+          rac train fit --config grocery-store-lt --ckpt_path last  # goes on after a kill
+          rac train fit --config grocery-store-lt --print_config
     """
     _run("fit", context)
 
 
 @app.command(context_settings=_PASSED_ON, add_help_option=False)
 def validate(context: typer.Context) -> None:
-    r"""Judge the exported model on the validation table.
+    """Judge the exported model on the validation table.
 
-    \b
     Example:
-      rac train validate --config grocery-store-lt
+
+          rac train validate --config grocery-store-lt
     """
     _run("validate", context)
 
 
 @app.command(context_settings=_PASSED_ON, add_help_option=False)
 def test(context: typer.Context) -> None:
-    r"""Judge the exported model on the test table and write predictions for `rac report`.
+    """Judge the exported model on the test table and write predictions for `rac report`.
 
-    \b
     Example:
-      rac train test --config grocery-store-lt
-      rac report runs/grocery-store-lt/predictions.parquet -o runs/report
+
+          rac train test --config grocery-store-lt
+          rac report runs/grocery-store-lt/predictions.parquet -o runs/report
     """
     _run("test", context)
 
 
 @app.command(context_settings=_PASSED_ON, add_help_option=False)
 def predict(context: typer.Context) -> None:
-    r"""Run the exported model over the table to predict; `rac predict` writes files.
+    """Run the exported model over the table to predict; `rac predict` writes files.
 
-    \b
     Example:
-      rac train predict --config grocery-store-lt --data.predict new.csv
+
+          rac train predict --config grocery-store-lt --data.predict new.csv
     """
     _run("predict", context)

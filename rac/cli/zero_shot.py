@@ -46,11 +46,11 @@ def zero_shot(
     allow_private_hosts: PrivateHostsOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Classify the images of a table by the names of its classes, and say how often that is right.
+    """Classify the images of a table by the names of its classes, and say how often that is right.
 
-    \b
     Example:
-      rac zero-shot grocery-store:test --label coarse
+
+          rac zero-shot grocery-store:test --label coarse
     """
     from eval.metrics import accuracy, macro_accuracy, top_k_accuracy
     from eval.predictions import Predictions, write_predictions

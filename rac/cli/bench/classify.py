@@ -55,16 +55,16 @@ def classify(
     text: TextOption = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Train and test our classifier and every baseline on the same features, and compare them.
+    """Train and test our classifier and every baseline on the same features, and compare them.
 
     Every method's setting is chosen on validation rows, or by cross-fitting where there are none,
     and so is the temperature of its probabilities. Classes are cut into thirds (head, mid, tail) by
     their training images; figures are means over the seeds, intervals 95 % over the test rows.
 
-    \b
     Example:
-      rac bench classify grocery-store-lt --seeds 5
-      rac bench classify --train old.csv --test new.csv --label kind --json
+
+          rac bench classify grocery-store-lt --seeds 5
+          rac bench classify --train old.csv --test new.csv --label kind --json
     """
     from rac.bench.classify import bench_classify
     from rac.bench.classify_data import read_classify_data, split_tables

@@ -26,16 +26,16 @@ def embed(
     precision: PrecisionOption = "auto",
     json: JsonOption = False,
 ) -> None:
-    r"""Embed images with our engine, a plain loop of open_clip, and a pipeline of transformers.
+    """Embed images with our engine, a plain loop of open_clip, and a pipeline of transformers.
 
     All sides run in turns on the same files. ENCODER may also be untrained:MODEL, an open_clip
     architecture with random weights: the speed is the same. The pipeline needs the transformers
     package.
 
-    \b
     Example:
-      rac bench embed --encoder mini --images grocery-store:test --json
-      rac bench embed --encoder untrained:ViT-B-32 --images photos/ --json
+
+          rac bench embed --encoder mini --images grocery-store:test --json
+          rac bench embed --encoder untrained:ViT-B-32 --images photos/ --json
     """
     from rac.bench.embed import bench_embed
     from rac.tables import open_table

@@ -23,15 +23,15 @@ def fill(
     ] = True,
     json: JsonOption = False,
 ) -> None:
-    r"""Blank half of a real catalogue, fill it, compare; then audit it, and fill a million rows.
+    """Blank half of a real catalogue, fill it, compare; then audit it, and fill a million rows.
 
     The catalogue is the Grocery Store data set's class tree as columns. For each attribute the
     measured precision and coverage of each seed are told, and the coverage of prompts alone and of
     neighbours alone under the same promise.
 
-    \b
     Example:
-      rac bench fill --json
+
+          rac bench fill --json
     """
     from rac.bench.fill import (
         absent_f1,

@@ -14,14 +14,14 @@ def warm_cache(
     encoder: EncoderOption = "mini",
     json: JsonOption = False,
 ) -> None:
-    r"""Embed a table of repeated images that are all in the cache: rows a second, peak memory.
+    """Embed a table of repeated images that are all in the cache: rows a second, peak memory.
 
     A tenth of the rows is run before, to show that memory does not grow with their number. Writes
     about 3 KB a row to the temporary folder.
 
-    \b
     Example:
-      rac bench warm-cache --rows 1000000 --json
+
+          rac bench warm-cache --rows 1000000 --json
     """
     from rac.bench.warm_cache import bench_warm_cache
 

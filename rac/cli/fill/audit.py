@@ -35,15 +35,15 @@ def audit(
     seed: Annotated[int, typer.Option(help="Of folds and samples.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    r"""Rank the known values that image, neighbours and the row's other cells contradict.
+    """Rank the known values that image, neighbours and the row's other cells contradict.
 
     Nothing is changed. OUT then holds audit.csv: known cells, the most doubtful first, with
     the probability that it is wrong, the likeliest other value, and the nearest rows. The
     embeddings in OUT serve a later `rac fill -o OUT` too.
 
-    \b
     Example:
-      rac fill audit products.csv --schema schema.yaml -o runs/products
+
+          rac fill audit products.csv --schema schema.yaml -o runs/products
     """
     from dataclasses import asdict
 

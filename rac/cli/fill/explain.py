@@ -21,11 +21,11 @@ def explain(
     allow_private_hosts: PrivateHostsOption = False,
     json: JsonOption = False,
 ) -> None:
-    r"""Show what a run decided about an item, with pictures: alternatives, neighbours, prompts.
+    """Show what a run decided about an item, with pictures: alternatives, neighbours, prompts.
 
-    \b
     Example:
-      rac fill explain runs/products sku-4711
+
+        rac fill explain runs/products sku-4711
     """
     from rac.attributes.explain import explain_row
     from rac.attributes.run_folder import RunFolder

@@ -69,7 +69,7 @@ def fill(
     seed: Annotated[int, typer.Option(help="Of folds and samples.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    r"""Fill missing attribute values from the images, and write down why.
+    """Fill missing attribute values from the images, and write down why.
 
     A cell is filled where its value is right with the target precision, judged on cells whose
     value is known; it may also turn out not to apply, or stay as it is because nobody can tell.
@@ -83,18 +83,18 @@ def fill(
     A table in PostgreSQL is written back where a cell is still what it was. User and password come
     from the environment (PGUSER, PGPASSWORD, ~/.pgpass), never from the address.
 
-    \b
     The schema:
-      version: 1
-      attributes:
-        colour: {values: [red, {name: navy, synonyms: [dark blue]}]}
-        sleeve: {target_precision: 0.9, applies_when: {kind: [shirt, dress]}}
 
-    \b
+          version: 1
+          attributes:
+            colour: {values: [red, {name: navy, synonyms: [dark blue]}]}
+            sleeve: {target_precision: 0.9, applies_when: {kind: [shirt, dress]}}
+
     Example:
-      rac fill products.csv --schema schema.yaml -o runs/products --plan
-      rac fill products.csv --schema schema.yaml -o runs/products
-      rac fill 'postgresql://db/shop?table=public.items' --schema schema.yaml -o runs/shop
+
+          rac fill products.csv --schema schema.yaml -o runs/products --plan
+          rac fill products.csv --schema schema.yaml -o runs/products
+          rac fill 'postgresql://db/shop?table=public.items' --schema schema.yaml -o runs/shop
     """
     from rac.attributes.fill import fill_table
     from rac.attributes.postgres.address import SCHEMES, Address

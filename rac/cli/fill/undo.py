@@ -18,14 +18,14 @@ def undo(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    r"""Give back the table before a run: every cell that the run wrote, as it was.
+    """Give back the table before a run: every cell that the run wrote, as it was.
 
     Of a file, restored.* is written beside the filled copy. In a database the cells are set back
     where they are. A cell that somebody has changed since the run stays as it is.
 
-    \b
     Example:
-      rac fill undo runs/products
+
+        rac fill undo runs/products
     """
     from rac.attributes.postgres.job import undo_postgres
     from rac.attributes.run_folder import RunFolder

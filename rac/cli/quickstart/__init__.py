@@ -21,15 +21,15 @@ def quickstart(
     seed: Annotated[int, typer.Option(min=0, help="Of the blanks, the training, the fill.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    r"""Make a catalogue of real pictures, classify its long tail, fill its blanked cells, report.
+    """Make a catalogue of real pictures, classify its long tail, fill its blanked cells, report.
 
     The pictures are the Tux Paint stamps, where they are installed, and a fashion data set of a
     public hub otherwise. Everything lands in OUT: the catalogue before and after, the memory, the
     classifier, its predictions, the ledger of the fill, summary.json and report.html.
 
-    \b
     Example:
-      rac quickstart -o runs/quickstart
+
+          rac quickstart -o runs/quickstart
     """
     from rac.cli.quickstart.job import run_quickstart
     from rac.cli.quickstart.summary import print_summary
