@@ -33,7 +33,7 @@ class Logistic(Baseline[LogisticSetting]):
 
     def grid(self) -> Sequence[LogisticSetting]:
         """Both spaces with three penalties, balanced and not."""
-        choices = product(SPACES, (1e-4, 1e-3, 1e-2), (False, True))
+        choices = product(SPACES, (1e-3, 1e-2, 1e-1), (False, True))
         return [LogisticSetting(*one) for one in choices]
 
     def fit(
