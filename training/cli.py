@@ -13,7 +13,14 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from rac.classifier import RacClassifier, to_predictions
 from rac.errors import InputError
 from training.data import TableData
-from training.fit import best_checkpoint, early_stopping, finish, keep_checkpoints, restore_best
+from training.fit import (
+    best_checkpoint,
+    early_stopping,
+    finish,
+    keep_checkpoints,
+    last_checkpoint,
+    restore_best,
+)
 from training.module import CosineHeads
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -118,7 +125,12 @@ def run(arguments: ArgsType = None) -> TrainingCLI:
     if isinstance(arguments, list):
         given = [_ready(arguments, place) for place in range(len(arguments))]
     # Lightning doubts that a program would name arguments; this one does so on purpose.
-    for told in ("LightningCLI's args parameter", ".*treespec, LeafSpec", ".*Starting from v1.9.0"):
+    for told in (
+        "LightningCLI's args parameter",
+        ".*treespec, LeafSpec",
+        ".*Starting from v1.9.0",
+        "Checkpoint directory .* exists and is not empty",
+    ):
         warnings.filterwarnings("ignore", message=told)
     return TrainingCLI(
         CosineHeads,
@@ -137,7 +149,7 @@ def run(arguments: ArgsType = None) -> TrainingCLI:
             "num_sanity_val_steps": 0,
             "log_every_n_steps": 1,
             "enable_model_summary": False,
-            "callbacks": [best_checkpoint(), early_stopping()],
+            "callbacks": [best_checkpoint(), last_checkpoint(), early_stopping()],
         },
         args=given,
     )

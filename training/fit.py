@@ -140,19 +140,23 @@ def fit_classifier(
 
 
 def best_checkpoint() -> ModelCheckpoint:
-    """Keep the epoch of the best macro accuracy, and the last one to go on from."""
+    """Keep the epoch of the best macro accuracy."""
     return ModelCheckpoint(
-        monitor=MONITOR,
-        mode="max",
-        save_last=True,
-        filename="{epoch}",
-        auto_insert_metric_name=True,
+        monitor=MONITOR, mode="max", filename="{epoch}", auto_insert_metric_name=True
     )
+
+
+def last_checkpoint() -> ModelCheckpoint:
+    """Keep the last epoch, to go on from; stands behind the best one, whose state it takes along.
+
+    The best one's own ``save_last`` would write it in epochs that are better than all before only.
+    """
+    return ModelCheckpoint(filename="last", enable_version_counter=False)
 
 
 def early_stopping() -> EarlyStopping:
     """Stop when macro accuracy has not risen for a few epochs."""
-    return EarlyStopping(monitor=MONITOR, mode="max", patience=PATIENCE, verbose=False)
+    return _Patience(monitor=MONITOR, mode="max", patience=PATIENCE, verbose=False)
 
 
 def keep_checkpoints(trainer: pl.Trainer) -> None:
@@ -193,6 +197,14 @@ def finish(
     }
     classifier = export_classifier(module, data, training=training)
     return classifier if out is None else RacClassifier.load(classifier.save(out))
+
+
+class _Patience(EarlyStopping):
+    """Early stopping that still has stopped when a fit is resumed behind its last epoch."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class _quiet_lightning:  # noqa: N801 (used as a verb in a with statement)
