@@ -3,11 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from tests.training.conftest import clouds
 from training.cli import run
 from training.crossfit import LabelledFeatures
-from training.data import TableData
+from training.data import Batch, TableData
 from training.module import CosineHeads
 
 EPOCHS = 6
@@ -31,7 +32,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> LabelledFeatures:
     return found
 
 
-def fit(out: Path, *more: str, sampling: str = "instance", batch_size: int = 30) -> None:
+def fit(out: Path, *more: str, sampling: str = "instance", batch_size: int = 72) -> None:
     options = {
         "trainer.default_root_dir": out,
         "trainer.enable_progress_bar": "false",
@@ -50,7 +51,7 @@ def fit(out: Path, *more: str, sampling: str = "instance", batch_size: int = 30)
 def kill_in_epoch(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     step = CosineHeads.training_step
 
-    def training_step(self: CosineHeads, batch: dict, batch_index: int):
+    def training_step(self: CosineHeads, batch: Batch, batch_index: int) -> Tensor:
         if self.current_epoch == number and batch_index == 1:
             raise KilledError
         return step(self, batch, batch_index)
@@ -64,7 +65,7 @@ def model(out: Path) -> tuple[bytes, str]:
 
 
 @pytest.mark.parametrize(
-    ("sampling", "batch_size", "epoch"), [("instance", 30, 3), ("progressive", 4096, 3)]
+    ("sampling", "batch_size", "epoch"), [("instance", 72, 3), ("progressive", 4096, 3)]
 )
 def test_a_killed_fit_resumes_to_the_same_bits(
     sampling: str, batch_size: int, epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -89,7 +90,7 @@ def test_resuming_is_not_starting_over(tmp_path: Path, monkeypatch: pytest.Monke
     trained = []
     step = CosineHeads.training_step
 
-    def training_step(self: CosineHeads, batch: dict, batch_index: int):
+    def training_step(self: CosineHeads, batch: Batch, batch_index: int) -> Tensor:
         trained.append(self.current_epoch)
         return step(self, batch, batch_index)
 
@@ -102,14 +103,14 @@ def test_a_fit_killed_while_it_wrote_its_model_trains_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where it had stopped early: the epochs behind the best are not taken up again."""
-    stop_early = ("--trainer.max_epochs=60",)
+    stop_early = ("--trainer.max_epochs=30",)
     fit(tmp_path / "a", *stop_early)
     with monkeypatch.context() as patched:
         patched.setattr("training.cli.finish", lambda *_: (_ for _ in ()).throw(KilledError))
         with pytest.raises(KilledError):
             fit(tmp_path / "b", *stop_early)
 
-    def training_step(self: CosineHeads, batch: dict, batch_index: int) -> None:
+    def training_step(self: CosineHeads, batch: Batch, batch_index: int) -> None:
         raise AssertionError("there was nothing left to train")
 
     monkeypatch.setattr(CosineHeads, "training_step", training_step)
