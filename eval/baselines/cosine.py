@@ -20,7 +20,7 @@ from eval.baselines.base import (
 )
 from eval.baselines.cosine_head import Descent, train_cosine_head
 
-_ITERATIONS = 60
+_ITERATIONS = 40
 
 
 @dataclass(frozen=True)
