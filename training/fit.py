@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -207,18 +208,20 @@ class _Patience(EarlyStopping):
             trainer.should_stop = True
 
 
-class _quiet_lightning:  # noqa: N801 (used as a verb in a with statement)
-    """Keep Lightning from announcing devices and stops that nobody asked about."""
-
-    def __enter__(self) -> None:
-        self._loggers = [
-            logging.getLogger(name)
-            for name in ("pytorch_lightning.utilities.rank_zero", "lightning.pytorch")
-        ]
-        self._levels = [logger.level for logger in self._loggers]
-        for logger in self._loggers:
-            logger.setLevel(logging.WARNING)
-
-    def __exit__(self, *raised: Any) -> None:
-        for logger, level in zip(self._loggers, self._levels, strict=True):
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning from announcing devices, stops and its own deprecations."""
+    loggers = [
+        logging.getLogger(name)
+        for name in ("pytorch_lightning.utilities.rank_zero", "lightning.pytorch")
+    ]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*treespec, LeafSpec")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
