@@ -42,7 +42,7 @@ class GaussianDiscriminant(Baseline[GaussianSetting]):
 
     def grid(self) -> Sequence[GaussianSetting]:
         """Both spaces with six weights of the zero-shot logits, none among them."""
-        weights = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+        weights = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0)
         return [GaussianSetting(space, weight) for space, weight in product(SPACES, weights)]
 
     def fit(
