@@ -32,7 +32,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> LabelledFeatures:
     return found
 
 
-def fit(out: Path, *more: str, sampling: str = "instance", batch_size: int = 72) -> None:
+def fit(out: Path, *more: str, sampling: str = "instance", batch_size: int = 30) -> None:
     options = {
         "trainer.default_root_dir": out,
         "trainer.enable_progress_bar": "false",
@@ -65,7 +65,7 @@ def model(out: Path) -> tuple[bytes, str]:
 
 
 @pytest.mark.parametrize(
-    ("sampling", "batch_size", "epoch"), [("instance", 72, 3), ("progressive", 4096, 3)]
+    ("sampling", "batch_size", "epoch"), [("instance", 30, 3), ("progressive", 4096, 3)]
 )
 def test_a_killed_fit_resumes_to_the_same_bits(
     sampling: str, batch_size: int, epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
