@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,7 @@ def bench_classify(
     *,
     seeds: int,
     baselines: Sequence[Baseline[Any]] = BASELINES,
+    ablations: Mapping[str, Challenger] = MappingProxyType({}),
     tell: Callable[[str], None] = lambda text: None,
 ) -> ClassifyBench:
     """Train and test every baseline and ours.
@@ -101,6 +103,7 @@ def bench_classify(
         ours: trains the challenger.
         seeds: of training, from 0 on; a method without randomness is trained once.
         baselines: to compare with; those that need prompts are left out where there are none.
+        ablations: ours with parts taken away, by what the tables call it.
         tell: what is told of each method when it is done.
     """
     methods: dict[str, MethodResult] = {}
@@ -109,8 +112,9 @@ def bench_classify(
             continue
         methods[baseline.name] = _baseline_result(data, baseline, seeds)
         tell(_line(baseline.name, methods[baseline.name]))
-    methods[OURS] = _ours_result(data, ours, seeds)
-    tell(_line(OURS, methods[OURS]))
+    for name, challenger in {OURS: ours, **ablations}.items():
+        methods[name] = _ours_result(data, challenger, seeds)
+        tell(_line(name, methods[name]))
     return ClassifyBench(
         dataset=data.name,
         encoder=data.encoder,

@@ -17,8 +17,7 @@ from rac.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from rac.bench.classify import ClassifyBench, Fitted
-    from rac.bench.classify_data import ClassifyData
+    from rac.bench.classify import ClassifyBench
 
 _COLUMNS = ("top1", "macro", "head", "mid", "tail", "ece")
 
@@ -49,6 +48,9 @@ def classify(
             "of them (mirrored, closer, turned); 0 for none.",
         ),
     ] = 100,
+    ablation: Annotated[
+        bool, typer.Option(help="Also train ours with parts of it taken away.")
+    ] = False,
     label: LabelOption = None,
     image: ImageOption = None,
     id: IdOption = None,
@@ -68,41 +70,19 @@ def classify(
     """
     from rac.bench.classify import bench_classify
     from rac.bench.classify_data import read_classify_data, split_tables
+    from rac.cli.bench.challengers import ABLATIONS, ours
     from rac.encoders import load_encoder
     from rac.progress import say
 
     tables = split_tables(dataset, train, test, val)
     columns = {"image": image, "label": label, "text": text, "id": id}
     data = read_classify_data(tables, load_encoder(encoder), columns, views_below=views_below)
-    result = bench_classify(data, _fit_ours, seeds=seeds, tell=say)
+    taken_apart = ABLATIONS if ablation else {}
+    result = bench_classify(data, ours, seeds=seeds, ablations=taken_apart, tell=say)
     if json:
         print_json(result.model_dump())
     else:
         _print_table(result)
-
-
-def _fit_ours(data: ClassifyData, seed: int) -> Fitted:
-    from rac.bench.classify import Fitted
-    from training.crossfit import Views
-    from training.fit import fit_classifier
-
-    validation = data.validation
-    first, further = data.first_views, data.further_views
-    classifier = fit_classifier(
-        first.trunk,
-        data.labels(first),
-        data.ids,
-        data.texts,
-        encoder=data.encoder_identity,
-        seed=seed,
-        views=Views(further.trunk, further.images) if len(further) else None,
-        validation=None if validation is None else (validation.trunk, data.labels(validation)),
-    )
-    columns = [classifier.classes.index(name) for name in data.classes]
-    return Fitted(
-        probabilities=lambda queries: classifier.predict(queries.trunk).probabilities[:, columns],
-        setting=classifier.config.training,
-    )
 
 
 def _print_table(result: ClassifyBench) -> None:
