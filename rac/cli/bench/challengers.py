@@ -41,7 +41,7 @@ def _normalised_sum(output: ClassifierOutput) -> Probabilities:
     return np.exp(log_softmax(total * norms[0] / 2))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=16)  # as many seeds as the command takes
 def _trained(data: ClassifyData, seed: int) -> RacClassifier:
     """Train the whole classifier; those that only answer otherwise share it."""
     return _train(data, seed)
