@@ -21,6 +21,7 @@ from rac.encoders.layout import PHOTO_CROP
 from rac.encoders.preprocessing import byte_steps
 from rac.encoders.runtimes.base import Runtime
 from rac.encoders.runtimes.choose import choose_runtime
+from rac.encoders.texts import encode_tokens
 from rac.encoders.towers import ImageTower
 from rac.errors import InputError
 from rac.images import Pixels
@@ -67,7 +68,6 @@ class OpenClipEncoder(Encoder):
         self._model = model.eval().requires_grad_(False)
         self._preprocess = byte_steps(transform)
         self._tokenizer = tokenizer
-        self._encode_text: Callable[[torch.Tensor], torch.Tensor] = model.encode_text  # type: ignore[assignment]
         self._tower = ImageTower(
             model.get_submodule("visual"), preprocessing["mean"], preprocessing["std"]
         ).eval()
@@ -128,7 +128,7 @@ class OpenClipEncoder(Encoder):
     def _forward_texts(self, texts: list[str]) -> FloatArray:
         tokens = self._tokenizer(texts).to(self._device)
         with torch.inference_mode():
-            return _to_numpy(self._encode_text(tokens))
+            return _to_numpy(encode_tokens(self._model, tokens))
 
 
 def _check_registered(model_name: str, pretrained: str) -> None:

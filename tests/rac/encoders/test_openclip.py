@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from rac.encoders import Encoder, load_encoder
+from rac.encoders.texts import encode_tokens
 from rac.errors import InputError
 
 
@@ -71,6 +72,17 @@ def test_texts_are_those_of_the_model_and_prompts_are_averaged(folders: dict[str
     by_hand = np.stack([expected[:2].mean(axis=0), expected.mean(axis=0)])
     by_hand /= np.linalg.norm(by_hand, axis=1, keepdims=True)
     np.testing.assert_allclose(ensembled, by_hand, atol=1e-5)
+
+
+@pytest.mark.parametrize("longest", ["cat", "a " * 40])
+def test_padding_left_out_changes_no_text(folders: dict[str, Path], longest: str) -> None:
+    encoder = load(folders["vit"])
+    texts = ["", "!", "a photo of a cat.", longest]
+    model = open_clip.create_model(f"local-dir:{folders['vit']}").eval()
+    with torch.no_grad():
+        expected = model.encode_text(open_clip.get_tokenizer("ViT-B-32")(texts, 16))
+    found = encode_tokens(encoder._model, open_clip.get_tokenizer("ViT-B-32")(texts, 16))
+    torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_braces_in_a_class_name_are_text(folders: dict[str, Path]) -> None:
