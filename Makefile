@@ -49,9 +49,7 @@ types: setup ## Static types, strict
 	$(BIN)/mypy
 
 test: setup data database ## Tests and the examples of the docstrings
-	# Two processes: waiting for children has ended the one that had run everything.
-	$(BIN)/pytest tests/eval tests/rac eval rac
-	$(BIN)/pytest tests retrieval_index training --ignore tests/eval --ignore tests/rac
+	$(BIN)/pytest
 
 mini: setup ## Make the embedded encoder anew (hours; see rac/encoders/mini/README.md)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mini]'

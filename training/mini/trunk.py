@@ -14,7 +14,10 @@ from importlib import import_module
 
 import numpy as np
 import numpy.typing as npt
+import openvino
 import torch
+
+from rac.encoders.runtimes.openvino_runtime import shared_core
 
 TRUNK_NAME = "tf_efficientnet_lite0"
 IMAGE_SIZE = 224
@@ -88,31 +91,24 @@ def load_trunk() -> torch.nn.Module:
 
 
 class FeatureExtractor:
-    """Trunk features of 224 x 224 RGB pixels, by OpenVINO where it is installed."""
+    """Trunk features of 224 x 224 RGB pixels."""
 
     def __init__(self, threads: int = 2) -> None:
-        self._trunk = load_trunk()
-        self._compiled = None
         torch.set_num_threads(threads)
-        try:
-            import openvino
-        except ImportError:
-            return
         example = torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE)
-        model = openvino.convert_model(self._trunk, example_input=example, input=[-1, 3, 224, 224])
+        model = openvino.convert_model(
+            load_trunk(), example_input=example, input=[-1, 3, IMAGE_SIZE, IMAGE_SIZE]
+        )
         hints = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        self._compiled = openvino.Core().compile_model(model, "CPU", hints)
+        self._compiled = shared_core().compile_model(model, "CPU", hints)
 
     def __call__(self, pixels: Pixels) -> Floats:
         """Map ``(N, 224, 224, 3)`` uint8 RGB to ``(N, 1280)`` float32."""
         batch = (pixels.astype(np.float32).transpose(0, 3, 1, 2) - 127.0) / 128.0
-        if self._compiled is None:
-            with torch.inference_mode():
-                return np.asarray(self._trunk(torch.from_numpy(batch)).numpy(), dtype=np.float32)
         return np.asarray(self._compiled(batch)[0], dtype=np.float32)
 
     def stream(self, images: Iterable[Pixels], batch_size: int = 32) -> Iterator[Floats]:

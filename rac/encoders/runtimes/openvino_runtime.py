@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class OpenVinoRuntime(Runtime):
             precision: what the processor computes in.
         """
         self.choice = RuntimeChoice(NAME, precision)
-        core = openvino.Core()
+        core = shared_core()
         folder = cache_home() / "openvino"
         model = core.read_model(_converted(tower, folder, identity, image_size))
         compiled = core.compile_model(
@@ -74,7 +75,18 @@ class OpenVinoRuntime(Runtime):
 
 def capabilities() -> frozenset[str]:
     """Name the precisions that this processor computes in without emulation, e.g. ``BF16``."""
-    return frozenset(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return frozenset(shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+@cache
+def shared_core() -> openvino.Core:
+    """Give the process's one core, which is never freed.
+
+    The CPU plugin gives the thread that loads it a stack of its own for signals, and unmaps it
+    when its core goes. Freed in another thread, the first one keeps an address that is no longer
+    there, and its next signal (Ctrl-C, the end of a child) is a segmentation fault.
+    """
+    return openvino.Core()
 
 
 def _keep(request: Any, outputs: tuple[FloatArray, FloatArray]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +143,25 @@ def test_what_a_machine_does_not_have_is_told() -> None:
             CPU,
             precision="float16",
         )
+
+
+def test_signals_are_handled_after_an_encoder_was_freed_in_another_thread(folder: Path) -> None:
+    script = """
+import signal, sys, threading
+from rac.encoders import load_encoder
+from rac.encoders.runtimes.choose import probe_images
+
+signal.signal(signal.SIGUSR1, lambda number, frame: print("handled"))
+encoder = load_encoder(sys.argv[1], device="cpu", runtime="openvino", precision="float32")
+held = [encoder]
+encoder.encode_images(probe_images(1, encoder.image_size))
+del encoder
+freeing = threading.Thread(target=held.clear)
+freeing.start()
+freeing.join()
+signal.raise_signal(signal.SIGUSR1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
