@@ -54,6 +54,7 @@ class Memory(View):
     ) -> Memory:
         """Make a memory without a folder, searched exactly; arguments and errors as in ``build``.
 
+        >>> import numpy as np
         >>> from retrieval_index import make_rows
         >>> memory = Memory.in_ram(
         ...     np.array([[1.0, 0.0], [0.0, 2.0]]), make_rows(["a", "b"]), encoder="toy")
