@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from retrieval_index.errors import CorruptMemory, MemoryFault
-from retrieval_index.metric import Array, DoubleArray, Metric
-from retrieval_index.within_class import within_class_residuals
+from retrieval_index.arrays import as_vectors
+from retrieval_index.errors import CorruptMemory
+from retrieval_index.metric import Array, Metric
+from retrieval_index.within_class import DoubleArray, WithinClassSpread
 
 #: Smallest share of the covariance that is put on the identity.
 SHRINKAGE = 0.3
@@ -66,22 +67,15 @@ class EvenedMetric(Metric):
             ValueError: ``power`` or ``shrinkage`` is out of its range.
             MemoryFault: the number of labels is not N.
         """
-        rows = np.asarray(vectors, dtype=np.float32)
+        rows = as_vectors(vectors)
         if power is None:
             power = 0.5 if rows.size and rows.min() >= 0 else 1.0
         if not 0 < power <= 1:
             raise ValueError(f"power must lie in (0, 1], got {power}")
         if not 0 <= shrinkage <= 1:
             raise ValueError(f"shrinkage must lie in [0, 1], got {shrinkage}")
-        if labels is not None and len(labels) != len(rows):
-            raise MemoryFault(f"{len(rows)} vectors but {len(labels)} labels")
-        evened = _powered(rows, power).astype(np.float32)
-        names = [None] * len(rows) if labels is None else list(labels)
-        mean = evened.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(rows.shape[1])
-        residuals = within_class_residuals(evened, names)
-        if not residuals.any():
-            residuals = (evened - mean).astype(np.float64)
-        return cls(power, mean, _whitening(residuals, shrinkage))
+        spread = WithinClassSpread.of(_powered(rows, power).astype(np.float32), labels)
+        return cls(power, spread.mean, spread.whitening(shrinkage))
 
     @property
     def dim(self) -> int:
@@ -119,26 +113,8 @@ class EvenedMetric(Metric):
         return cls(float(power), mean, transform)
 
 
-# Memories name their metric in the manifest; this is where they look the name up.
 def _powered(values: npt.NDArray[Any], power: float) -> npt.NDArray[Any]:
     if power == 1.0:
         return values
     evened: npt.NDArray[Any] = np.sign(values) * np.abs(values) ** power
     return evened
-
-
-def _whitening(residuals: DoubleArray, shrinkage: float) -> DoubleArray:
-    """Give the ``(D, D)`` transform for ``(M, D)`` residuals whose mean is zero."""
-    count, dim = residuals.shape
-    if not residuals.any():
-        return np.eye(dim)
-    from sklearn.covariance import ledoit_wolf_shrinkage
-
-    covariance = residuals.T @ residuals / count
-    weight = max(float(ledoit_wolf_shrinkage(residuals, assume_centered=True)), shrinkage)
-    spread, directions = np.linalg.eigh(covariance)
-    shrunk = (1 - weight) * np.maximum(spread, 0.0) + weight * spread.mean()
-    # With no shrinkage at all a direction may have no spread.
-    floor = np.finfo(np.float32).eps * shrunk[-1]
-    transform: DoubleArray = directions / np.sqrt(np.maximum(shrunk, floor))
-    return transform

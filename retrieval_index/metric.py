@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval_index.arrays import FloatArray, as_vectors
-from retrieval_index.errors import CorruptMemory, MemoryFault
+from retrieval_index.errors import CorruptMemory
 from retrieval_index.files import replace_file
-from retrieval_index.within_class import within_class_residuals
+from retrieval_index.within_class import DoubleArray, WithinClassSpread
 
 Array: TypeAlias = npt.NDArray[Any]
-DoubleArray: TypeAlias = npt.NDArray[np.float64]
 
 _BLOCK_ROWS = 4096
 
@@ -179,15 +178,8 @@ class WhitenedMetric(Metric):
             BadVectors: see ``as_vectors``.
             MemoryFault: the number of labels is not N.
         """
-        rows = as_vectors(vectors)
-        names = [None] * len(rows) if labels is None else list(labels)
-        if len(names) != len(rows):
-            raise MemoryFault(f"{len(rows)} vectors but {len(names)} labels")
-        mean = rows.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(rows.shape[1])
-        residuals = within_class_residuals(rows, names)
-        if not residuals.any():
-            residuals = (rows - mean).astype(np.float64)
-        return cls(mean, _whitening(residuals))
+        spread = WithinClassSpread.of(as_vectors(vectors), labels)
+        return cls(spread.mean, spread.whitening())
 
     @property
     def dim(self) -> int:
@@ -218,18 +210,3 @@ class WhitenedMetric(Metric):
         if not all(a.dtype == np.float64 and np.isfinite(a).all() for a in (mean, transform)):
             raise CorruptMemory("mean or transform is not made of finite float64 numbers")
         return cls(mean, transform)
-
-
-def _whitening(residuals: DoubleArray) -> DoubleArray:
-    """Give the (D, D) transform for (M, D) residuals whose mean is zero."""
-    dim = residuals.shape[1]
-    if not residuals.any():
-        return np.eye(dim)
-    from sklearn.covariance import ledoit_wolf
-
-    covariance, _ = ledoit_wolf(residuals, assume_centered=True)
-    spread, directions = np.linalg.eigh(covariance)
-    # Without shrinkage (many rows that all lie in a plane) a direction may have no spread at all.
-    floor = np.finfo(np.float32).eps * spread[-1]
-    transform: DoubleArray = directions / np.sqrt(np.maximum(spread, floor))
-    return transform

@@ -1,18 +1,20 @@
-"""How the rows of a class differ from their mean."""
+"""How the rows of a class differ from their mean, and the map that makes that alike everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from retrieval_index.arrays import FloatArray
+from retrieval_index.errors import MemoryFault
+
+DoubleArray = npt.NDArray[np.float64]
 
 
-def within_class_residuals(
-    vectors: FloatArray, labels: Sequence[str | None]
-) -> npt.NDArray[np.float64]:
+def within_class_residuals(vectors: FloatArray, labels: Sequence[str | None]) -> DoubleArray:
     """Give each row less the mean of its class, for the classes that have at least two rows.
 
     Args:
@@ -33,9 +35,79 @@ def within_class_residuals(
     if not known:
         return np.empty((0, dim))
     _, classes, counts = np.unique(known, return_inverse=True, return_counts=True)
-    rows: npt.NDArray[np.float64] = vectors[kept].astype(np.float64)
+    rows: DoubleArray = vectors[kept].astype(np.float64)
     sums = np.zeros((len(counts), dim))
     np.add.at(sums, classes, rows)
     rows -= (sums / counts[:, np.newaxis])[classes]
-    residuals: npt.NDArray[np.float64] = rows[counts[classes] > 1]
+    residuals: DoubleArray = rows[counts[classes] > 1]
     return residuals
+
+
+@dataclass(frozen=True, eq=False)
+class WithinClassSpread:
+    """The pooled within-class covariance of some rows, by its axes.
+
+    Attributes:
+        mean: (D,) of all rows.
+        directions: (D, D) the axes, as columns.
+        variances: (D,) along each axis, at least 0.
+        shrinkage: in [0, 1], the weight of the identity that Ledoit and Wolf estimate (A
+            well-conditioned estimator for large-dimensional covariance matrices, 2004).
+    """
+
+    mean: DoubleArray
+    directions: DoubleArray
+    variances: DoubleArray
+    shrinkage: float
+
+    @classmethod
+    def of(cls, vectors: FloatArray, labels: Sequence[str | None] | None) -> WithinClassSpread:
+        """Estimate it.
+
+        A class with one row says nothing of the spread within classes and is left out, as are rows
+        without a label. Where no class has two rows that differ, the spread of all rows about their
+        mean stands in; where even that is zero (no rows, one row, equal rows), it is 1 everywhere.
+
+        Args:
+            vectors: (N, D), N >= 0.
+            labels: N class names, None where unknown; None for no labels at all.
+
+        Raises:
+            MemoryFault: the number of labels is not N.
+        """
+        names = [None] * len(vectors) if labels is None else labels
+        if len(names) != len(vectors):
+            raise MemoryFault(f"{len(vectors)} vectors but {len(names)} labels")
+        dim = vectors.shape[1]
+        mean = vectors.mean(axis=0, dtype=np.float64) if len(vectors) else np.zeros(dim)
+        residuals = within_class_residuals(vectors, names)
+        if not residuals.any():
+            residuals = vectors - mean
+        if not residuals.any():
+            return cls(mean, np.eye(dim), np.ones(dim), 1.0)
+        from sklearn.covariance import ledoit_wolf_shrinkage
+
+        variances, directions = np.linalg.eigh(residuals.T @ residuals / len(residuals))
+        weight = float(ledoit_wolf_shrinkage(residuals, assume_centered=True))
+        return cls(mean, directions, np.maximum(variances, 0.0), weight)
+
+    def widths(self, shrinkage: float = 0.0) -> DoubleArray:
+        """Give (D,) the standard deviation along each axis, above 0, of the shrunk covariance.
+
+        Args:
+            shrinkage: in [0, 1], the least weight of the identity; its own may ask for more.
+        """
+        weight = max(shrinkage, self.shrinkage)
+        shrunk = (1 - weight) * self.variances + weight * self.variances.mean()
+        # With no shrinkage at all a direction may have no spread.
+        widths: DoubleArray = np.sqrt(np.maximum(shrunk, np.finfo(np.float32).eps * shrunk.max()))
+        return widths
+
+    def whitening(self, shrinkage: float = 0.0) -> DoubleArray:
+        """Give the (D, D) map, applied from the right, after which classes spread alike everywhere.
+
+        Args:
+            shrinkage: see ``widths``.
+        """
+        transform: DoubleArray = self.directions / self.widths(shrinkage)
+        return transform

@@ -20,7 +20,7 @@ from eval.baselines.base import (
     unit_rows,
     without_absent,
 )
-from retrieval_index.within_class import within_class_residuals
+from retrieval_index.within_class import WithinClassSpread
 
 
 @dataclass(frozen=True)
@@ -79,59 +79,14 @@ class WhitenedMean(Baseline[WhitenedSetting]):
         fitted: dict[WhitenedSetting, Predictor] = {}
         for space, unit in dict.fromkeys((setting.space, setting.unit) for setting in settings):
             rows = _features(train, space, unit)
-            spread = WithinSpread.of(rows, train.classes)
-            turned = spread.turn(rows)
+            spread = WithinClassSpread.of(rows, [str(number) for number in train.classes])
+            turned = _turned(rows, spread)
             for setting in settings:
                 if (setting.space, setting.unit) == (space, unit):
-                    white = spread.even(turned, setting.shrinkage)
+                    white = unit_rows(turned / spread.widths(setting.shrinkage))
                     means = unit_rows(class_means(white, train.classes, len(counts)))
                     fitted[setting] = _nearest(means, counts, setting, spread)
         return [fitted[setting] for setting in settings]
-
-
-@dataclass(frozen=True, eq=False)
-class WithinSpread:
-    """How the rows of a class differ from their mean.
-
-    Attributes:
-        mean: (D,) of all rows.
-        directions: (D, D) the axes of the covariance, as columns.
-        spread: (D,) the variance along each.
-        shrinkage: what Ledoit and Wolf put on the identity.
-    """
-
-    mean: Floats
-    directions: Floats
-    spread: Floats
-    shrinkage: float
-
-    @classmethod
-    def of(cls, rows: Scores, classes: Ints) -> WithinSpread:
-        """Estimate it; where every class has one row, from all rows about their mean."""
-        from sklearn.covariance import ledoit_wolf_shrinkage
-
-        mean = rows.mean(axis=0, dtype=np.float64)
-        residuals = within_class_residuals(rows, [str(number) for number in classes])
-        if not residuals.any():
-            residuals = rows - mean
-        if not residuals.any():
-            return cls(mean, np.eye(len(mean)), np.ones(len(mean)), 1.0)
-        spread, directions = np.linalg.eigh(residuals.T @ residuals / len(residuals))
-        weight = float(ledoit_wolf_shrinkage(residuals, assume_centered=True))
-        return cls(mean, directions, np.maximum(spread, 0.0), weight)
-
-    def turn(self, rows: Scores) -> Floats:
-        """Give (N, D) rows along the axes of the covariance."""
-        turned: Floats = (rows - self.mean) @ self.directions
-        return turned
-
-    def even(self, turned: Floats, shrinkage: float) -> Scores:
-        """Scale (N, D) turned rows so that a class spreads alike in all directions; norm 1."""
-        weight = max(shrinkage, self.shrinkage)
-        shrunk = (1 - weight) * self.spread + weight * self.spread.mean()
-        # With no shrinkage at all a direction may have no spread.
-        shrunk = np.maximum(shrunk, np.finfo(np.float32).eps * shrunk.max())
-        return unit_rows(turned / np.sqrt(shrunk))
 
 
 def _features(queries: Queries, space: Space, unit: bool) -> Scores:
@@ -140,12 +95,20 @@ def _features(queries: Queries, space: Space, unit: bool) -> Scores:
     return queries.trunk if space == "trunk" else queries.embedding
 
 
+def _turned(rows: Scores, spread: WithinClassSpread) -> Floats:
+    """Give (N, D) rows along the axes of the covariance."""
+    turned: Floats = (rows - spread.mean) @ spread.directions
+    return turned
+
+
 def _nearest(
-    means: Scores, counts: Ints, setting: WhitenedSetting, spread: WithinSpread
+    means: Scores, counts: Ints, setting: WhitenedSetting, spread: WithinClassSpread
 ) -> Predictor:
+    widths = spread.widths(setting.shrinkage)
+
     def predict(queries: Queries) -> Floats:
-        turned = spread.turn(_features(queries, setting.space, setting.unit))
-        cosines = spread.even(turned, setting.shrinkage) @ means.T
+        turned = _turned(_features(queries, setting.space, setting.unit), spread)
+        cosines = unit_rows(turned / widths) @ means.T
         return np.asarray(without_absent(cosines, counts), np.float64)
 
     return predict

@@ -17,7 +17,7 @@ from eval.baselines.logistic import Logistic, LogisticSetting
 from eval.baselines.nearest import TEMPERATURE, NearestNeighbour, NearestSetting
 from eval.baselines.tip_adapter import TipAdapter, TipSetting
 from eval.baselines.tip_adapter_f import TipAdapterF, TipTrainedSetting, train_keys
-from eval.baselines.whitened_mean import WhitenedMean, WhitenedSetting, WithinSpread
+from eval.baselines.whitened_mean import WhitenedMean, WhitenedSetting
 from eval.baselines.zero_shot import ZeroShotPrompts, ZeroShotSetting
 from retrieval_index.evened import EvenedMetric
 from tests.eval.baselines.conftest import CLASSES
@@ -305,12 +305,14 @@ def test_zero_shot_is_the_prompts_alone(new_rows: Examples, prompts: Prompts) ->
 
 
 @pytest.mark.parametrize("shrinkage", [0.0, 0.6])
-def test_whitening_is_that_of_the_memorys_metric(new_rows: Examples, shrinkage: float) -> None:
-    """Two independent roads to the same formula."""
+def test_whitened_means_are_means_under_the_memorys_metric(
+    new_rows: Examples, shrinkage: float
+) -> None:
     names = [str(number) for number in new_rows.classes]
     metric = EvenedMetric.fit(new_rows.trunk, names, power=1.0, shrinkage=shrinkage)
-    spread = WithinSpread.of(new_rows.trunk, new_rows.classes)
-    # Axes are free to turn and flip; angles between rows are not.
-    one = metric.apply(new_rows.trunk)
-    other = spread.even(spread.turn(new_rows.trunk), shrinkage)
-    np.testing.assert_allclose(one @ one.T, other @ other.T, atol=1e-5)
+    mapped = metric.apply(new_rows.trunk)
+    means = [mapped[new_rows.classes == number].mean(axis=0) for number in range(3)]
+    expected = [[slow_cosine(row, mean) for mean in means] for row in mapped]
+    setting = WhitenedSetting("trunk", False, shrinkage)
+    predict = WhitenedMean().fit(new_rows, None, np.array([15] * 3), setting, 0)
+    np.testing.assert_allclose(predict(new_rows.queries), expected, atol=1e-5)
