@@ -18,7 +18,7 @@ from retrieval_index.contents import Contents
 from retrieval_index.errors import BadRows, BadVectors, MemoryFault
 from retrieval_index.manifest import IndexPlan, SegmentEntry
 from retrieval_index.metric import Metric
-from retrieval_index.metrics_by_name import METRICS, fit_metric
+from retrieval_index.metrics_by_name import fit_metric, require_storable
 from retrieval_index.planning import exact_is_enough
 from retrieval_index.rows import check_rows, like_columns, refuse_repeated
 from retrieval_index.segment import Segment
@@ -44,21 +44,21 @@ class Batch:
     texts: npt.ArrayLike | None = None
 
 
-def as_segment(batch: Batch, metric: Metric, *, dim: int | None, text_dim: int | None) -> Segment:
-    """Check a batch against a memory's dimensions, and give it as a segment in RAM.
-
-    Raises:
-        BadVectors: see ``as_vectors``; or of another dimension; or texts where the memory has none.
-        BadRows, DuplicateId: see ``check_rows``; or the numbers of vectors and rows differ.
-    """
-    vectors, rows, texts = checked(batch, dim=dim, text_dim=text_dim)
-    return Segment(vectors, metric.apply(vectors), rows, texts)
-
-
 def checked(
     batch: Batch, *, dim: int | None = None, text_dim: int | None = None, free_text: bool = False
 ) -> tuple[FloatArray, pa.Table, FloatArray | None]:
-    """Check a batch; ``free_text`` lets it bring text vectors of any dimension, or none."""
+    """Check a batch, and give its vectors, rows and unit-norm text vectors.
+
+    Args:
+        batch: of M rows.
+        dim: the D that is needed; None takes any.
+        text_dim: the E that is needed; None where there may be no text vectors.
+        free_text: take text vectors of any dimension, or none.
+
+    Raises:
+        BadVectors: see ``as_vectors``; or of another dimension; or texts where there may be none.
+        BadRows, DuplicateId: see ``check_rows``; or the numbers of vectors and rows differ.
+    """
     vectors = as_vectors(batch.vectors, dim=dim)
     rows = check_rows(batch.rows)
     if len(vectors) != len(rows):
@@ -90,11 +90,8 @@ def build_contents(
         BadVectors, BadRows, DuplicateId: a batch is not fit, or does not fit the first one.
         TargetMissed: the index misses the plan's recall or latency, and ``force`` is not set.
     """
-    if isinstance(metric, Metric) and METRICS.get(metric.name) is not type(metric):
-        raise MemoryFault(
-            f"a {type(metric).__name__} cannot be stored in a folder; "
-            f"those that can: {', '.join(METRICS)}"
-        )
+    if isinstance(metric, Metric):
+        require_storable(metric)
     roles = _write_given(draft, batches)
     vectors = _mapped(draft.path("vectors.npy"))
     with pa.memory_map(str(draft.path("rows.arrow"))) as source:

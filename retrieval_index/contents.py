@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from retrieval_index.approximate import Approximate
 from retrieval_index.arrays import BoolArray, FloatArray, IntArray
-from retrieval_index.errors import CorruptMemory, MemoryFault
+from retrieval_index.errors import CorruptMemory
 from retrieval_index.lookup import Lookup
 from retrieval_index.manifest import FileEntry, IndexRecipe, Manifest, SegmentEntry
 from retrieval_index.metric import Metric
-from retrieval_index.metrics_by_name import METRICS, metric_named
+from retrieval_index.metrics_by_name import metric_named, require_storable
 from retrieval_index.rows import COLUMNS
 from retrieval_index.segment import Segment
 from retrieval_index.stack import Stack
@@ -105,11 +105,7 @@ def write_contents(draft: Draft, contents: Contents) -> Contents:
         MemoryFault: the metric is of a kind that could not be read back.
     """
     metric = contents.metric
-    if METRICS.get(metric.name) is not type(metric):
-        raise MemoryFault(
-            f"a {type(metric).__name__} cannot be stored in a folder; "
-            f"those that can: {', '.join(METRICS)}"
-        )
+    require_storable(metric)
     segments = tuple(
         _write_segment(draft, segment, number) for number, segment in enumerate(contents.segments)
     )

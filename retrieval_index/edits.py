@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from retrieval_index.approximate import Approximate
 from retrieval_index.arrays import IntArray
-from retrieval_index.building import Batch, as_segment, checked
+from retrieval_index.building import Batch, checked
 from retrieval_index.contents import Contents
 from retrieval_index.errors import DuplicateId, UnknownId
 from retrieval_index.rows import like_columns, named, refuse_known
@@ -41,23 +41,21 @@ def with_rows(contents: Contents, batch: Batch) -> Contents:
     A memory without rows fits its metric to the first ones it gets.
 
     Raises:
-        BadVectors, BadRows, DuplicateId: see ``as_segment``; or an id is in the memory already.
+        BadVectors, BadRows, DuplicateId: see ``checked``; or an id is in the memory already.
     """
-    texts = contents.segments[0].texts
-    text_dim = None if texts is None else texts.shape[1]
-    metric, metric_entry = contents.metric, contents.metric_entry
-    if contents.lying == contents.dead:
-        vectors, rows, _ = checked(batch, dim=contents.dim, text_dim=text_dim)
+    first = contents.segments[0]
+    text_dim = None if first.texts is None else first.texts.shape[1]
+    vectors, given, texts = checked(batch, dim=contents.dim, text_dim=text_dim)
+    rows = like_columns(given, first.rows.schema)
+    metric = contents.metric
+    empty = contents.lying == contents.dead
+    if empty:
         metric = type(metric).fit(vectors, rows.column("label").to_pylist())
-        segment = as_segment(batch, metric, dim=contents.dim, text_dim=text_dim)
-        columns = like_columns(segment.rows, contents.segments[0].rows.schema)
-        return Contents((replace(segment, rows=columns),), metric)
-    segment = as_segment(batch, metric, dim=contents.dim, text_dim=text_dim)
-    rows = like_columns(segment.rows, contents.segments[0].rows.schema)
+    segment = Segment(vectors, metric.apply(vectors), rows, texts)
+    if empty:
+        return Contents((segment,), metric)
     refuse_known(rows.column("id"), _ids_there(contents, rows.column("id")))
-    grown = Contents(
-        (*contents.segments, replace(segment, rows=rows)), metric, contents.index, metric_entry
-    )
+    grown = replace(contents, segments=(*contents.segments, segment))
     return _tidied(_counted(grown, len(segment)))
 
 
@@ -82,8 +80,7 @@ def without_ids(contents: Contents, ids: Collection[str], *, missing_is_fine: bo
     if not found:
         return contents
     segments = tuple(s.without(rows) for s, rows in zip(contents.segments, gone, strict=True))
-    changed = Contents(segments, contents.metric, contents.index, contents.metric_entry)
-    return _tidied(_counted(changed, found))
+    return _tidied(_counted(replace(contents, segments=segments), found))
 
 
 def _rows_of(segment: Segment, wanted: pa.Array) -> IntArray:

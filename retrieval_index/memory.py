@@ -17,6 +17,7 @@ from retrieval_index.manifest import IndexPlan
 from retrieval_index.metric import Metric
 from retrieval_index.metrics_by_name import fit_metric
 from retrieval_index.origin import Origin, describe
+from retrieval_index.rows import check_rows
 from retrieval_index.segment import Segment
 from retrieval_index.store import Draft, Store
 from retrieval_index.verify import content_faults, damaged_files, verify_folder
@@ -250,8 +251,7 @@ class Memory(View):
         batch = Batch(vectors, rows, texts)
 
         def change(contents: Contents) -> Contents:
-            _, table, _ = checked(batch, dim=contents.dim, free_text=True)
-            ids = table.column("id").to_pylist()
+            ids = check_rows(rows).column("id").to_pylist()
             return with_rows(without_ids(contents, ids, missing_is_fine=True), batch)
 
         return self._edited(change)

@@ -41,3 +41,16 @@ def metric_named(name: str) -> type[Metric]:
         raise MemoryFault(
             f"no metric is called {name!r}; there are: {', '.join(METRICS)}"
         ) from None
+
+
+def require_storable(metric: Metric) -> None:
+    """Refuse a metric that could not be read back by its name.
+
+    Raises:
+        MemoryFault: names those that can be stored.
+    """
+    if METRICS.get(metric.name) is not type(metric):
+        raise MemoryFault(
+            f"a {type(metric).__name__} cannot be stored in a folder; "
+            f"those that can: {', '.join(METRICS)}"
+        )
