@@ -22,7 +22,7 @@ from retrieval_index.errors import (
 )
 from retrieval_index.evened import EvenedMetric
 from retrieval_index.exact import exact_search
-from retrieval_index.exchange import export_memory, plain_batches, read_facts
+from retrieval_index.exchange import export_memory, plain_batches, read_exported
 from retrieval_index.manifest import FileEntry, IndexPlan, IndexRecipe, Manifest
 from retrieval_index.memory import Memory
 from retrieval_index.metric import CosineMetric, Metric, WhitenedMetric
@@ -59,7 +59,7 @@ __all__ = [
     "export_memory",
     "make_rows",
     "plain_batches",
-    "read_facts",
+    "read_exported",
     "repeated",
     "verify_folder",
 ]

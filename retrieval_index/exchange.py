@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from retrieval_index.approximate import add_rows
 from retrieval_index.arrays import FloatArray
@@ -103,18 +103,24 @@ def export_memory(memory: Memory, folder: str | Path) -> list[Path]:
     return sorted(target.iterdir())
 
 
-def read_facts(folder: str | Path) -> tuple[ExportFacts, Metric]:
-    """Read ``memory.json`` and the fitted metric of an exported memory.
+def read_exported(folder: str | Path) -> tuple[ExportFacts, Metric, Iterator[Batch]]:
+    """Read what ``export_memory`` wrote: ``memory.json``, the fitted metric, and the rows.
 
     Raises:
-        MemoryFault: the folder was not written by ``export_memory``.
+        MemoryFault: the folder was not written by ``export_memory``; or, when the rows are read, as
+            ``plain_batches``.
     """
-    path = Path(folder) / FACTS
+    source = Path(folder)
+    path = source / FACTS
     try:
         facts = ExportFacts.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as fault:
+    except (OSError, ValueError) as fault:
         raise MemoryFault(f"{path}: cannot be read ({fault})") from fault
-    return facts, metric_named(facts.metric).load(Path(folder) / METRIC)
+    texts = source / TEXTS
+    batches = plain_batches(
+        source / ROWS, vectors=source / VECTORS, texts=texts if texts.exists() else None
+    )
+    return facts, metric_named(facts.metric).load(source / METRIC), batches
 
 
 def plain_batches(
@@ -197,6 +203,8 @@ def _array(path: str | Path) -> FloatArray:
         array: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError) as fault:
         raise MemoryFault(f"{path}: not a readable array ({fault})") from fault
+    if not isinstance(array, np.ndarray) or array.ndim != 2:
+        raise MemoryFault(f"{path}: is not one array of vectors, (rows, dimension)")
     return array
 
 

@@ -35,7 +35,6 @@ from rac.cli.index.options import (
 if TYPE_CHECKING:
     from rac.cli.index.embedded import EmbeddedRows
     from rac.images import ImageLimits
-    from rac.tables import Table
     from retrieval_index import Memory
 
 
@@ -60,13 +59,12 @@ def add(
         rac index add runs/memory new-products.csv --label category
     """
     from rac.cli.index.told import tell_written
-    from rac.tables import open_table
     from retrieval_index import Memory
 
     memory = Memory.open(folder)
-    opened = open_table(table, image=image, label=label, text=text, id=id)
+    columns = {"image": image, "label": label, "text": text, "id": id}
     limits = image_limits(image_root, allow_private_hosts)
-    rows = rows_for(memory, opened, encoder, limits, max_bad=max_bad, keep=keep)
+    rows = rows_for(memory, table, columns, encoder, limits, max_bad=max_bad, keep=keep)
     batch = rows.whole()
     after = memory.add(batch.vectors, batch.rows, texts=batch.texts)
     tell_written(after, f"{rows.rows:,} rows added", json, added=rows.rows, bad_images=rows.bad)
@@ -93,13 +91,12 @@ def upsert(
         rac index upsert runs/memory corrected.csv --label category
     """
     from rac.cli.index.told import tell_written
-    from rac.tables import open_table
     from retrieval_index import Memory
 
     memory = Memory.open(folder)
-    opened = open_table(table, image=image, label=label, text=text, id=id)
+    columns = {"image": image, "label": label, "text": text, "id": id}
     limits = image_limits(image_root, allow_private_hosts)
-    rows = rows_for(memory, opened, encoder, limits, max_bad=max_bad, keep=keep)
+    rows = rows_for(memory, table, columns, encoder, limits, max_bad=max_bad, keep=keep)
     batch = rows.whole()
     after = memory.upsert(batch.vectors, batch.rows, texts=batch.texts)
     added = len(after) - len(memory)
@@ -197,18 +194,20 @@ def rollback(folder: MemoryArgument, json: JsonOption = False) -> None:
 
 def rows_for(
     memory: Memory,
-    opened: Table,
+    table: str,
+    columns: dict[str, str | None],
     encoder: str | None,
     limits: ImageLimits,
     *,
     max_bad: float | None = None,
     keep: list[str] | None = None,
 ) -> EmbeddedRows:
-    """Embed a table as a memory's rows were."""
+    """Embed a table as a memory's rows were; ``columns`` are those of ``open_table``."""
     from rac.cli.index.embedded import EmbeddedRows, encoder_for
+    from rac.tables import open_table
 
     return EmbeddedRows(
-        opened,
+        open_table(table, **columns),
         encoder_for(memory, encoder),
         Space(memory.manifest.space),
         limits,

@@ -75,8 +75,7 @@ class EmbeddedRows:
         self.rows = 0
         self.bad = 0
         self._first_fault: str | None = None
-        base = table.base
-        self._absolute = base is not None and images_from not in (None, str(base.resolve()))
+        self._absolute = table.base is not None and images_from not in (None, base_of(table))
         for column in self.keep:
             if column not in table.columns:
                 raise InputError(

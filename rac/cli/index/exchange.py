@@ -91,27 +91,21 @@ def import_plain(
     from rac.cli.index.told import tell_written
     from rac.encoders import load_encoder
     from rac.errors import InputError
-    from retrieval_index import Memory, Metric, plain_batches, read_facts
+    from retrieval_index import Memory, plain_batches, read_exported
 
     plan = index_plan(index, max_memory, recall, latency_ms)
     if (source is None) == (rows is None):
         raise InputError("name a FOLDER that was exported, or --rows with --vectors or --faiss")
-    chosen: str | Metric = metric.value if metric else "cosine"
     if source is not None:
-        facts, fitted = read_facts(source)
-        texts = source / "texts.npy"
+        facts, fitted, batches = read_exported(source)
         memory = Memory.build(
             out,
-            plain_batches(
-                source / "rows.parquet",
-                vectors=source / "vectors.npy",
-                texts=texts if texts.exists() else None,
-            ),
+            batches,
             encoder=facts.encoder,
             encoder_name=facts.encoder_name,
             space=facts.space,
             images_from=facts.images_from,
-            metric=chosen if metric else fitted,
+            metric=metric.value if metric else fitted,
             plan=plan,
             force=force,
         )
@@ -131,7 +125,7 @@ def import_plain(
             encoder=network.identity,
             encoder_name=network.name,
             space=space.value,
-            metric=chosen,
+            metric=metric.value if metric else MetricName.cosine.value,
             plan=plan,
             force=force,
         )

@@ -124,7 +124,6 @@ def try_edit(
     from rac.cli.index.edit import given_ids, rows_for
     from rac.errors import InputError
     from rac.memory_effect import edit_effect
-    from rac.tables import open_table
     from retrieval_index import Memory
 
     if add is None and not delete and ids_from is None:
@@ -133,9 +132,9 @@ def try_edit(
     gone = given_ids(delete, ids_from) if delete or ids_from is not None else []
     batch = None
     if add is not None:
-        opened = open_table(add, image=image, label=label, text=text, id=id)
+        columns = {"image": image, "label": label, "text": text, "id": id}
         limits = image_limits(image_root, allow_private_hosts)
-        batch = rows_for(memory, opened, encoder, limits, keep=keep).whole()
+        batch = rows_for(memory, add, columns, encoder, limits, keep=keep).whole()
     after = memory.preview(add=batch, delete=gone)
     effect = edit_effect(memory, after, near_duplicate=near_duplicate, most=rows)
     if json:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-import rac.encoders
-from rac.cli.index import app
 from rac.cli.index.told import index_text
 from rac.errors import InputError, JobFailed
 from retrieval_index import (
@@ -24,47 +19,15 @@ from retrieval_index import (
     Memory,
     make_rows,
 )
-from tests.toy import ToyEncoder, write_toy_images
+from tests.rac.cli.toy_memory import COLOURS, rac_index, write_catalogue
+from tests.toy import write_toy_images
 
-COLOURS = ["red", "red", "green", "green", "blue", "blue"]
-
-
-@pytest.fixture(autouse=True)
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``--encoder`` names toys: the name is their identity."""
-    monkeypatch.setenv("RAC_CACHE_HOME", str(tmp_path / "cache"))
-
-    def load(name: str = "mini", **_: object) -> ToyEncoder:
-        toy = ToyEncoder(identity="70" + name.encode().hex())
-        toy.name = name
-        return toy
-
-    monkeypatch.setattr(rac.encoders, "load_encoder", load)
-
-
-def write_catalogue(folder: Path, colours: list[str], start: int = 0) -> Path:
-    names = write_toy_images(folder, colours)
-    table = folder / "items.csv"
-    with open(table, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["id", "image", "label", "caption"])
-        for number, (name, colour) in enumerate(zip(names, colours, strict=True), start):
-            writer.writerow([f"item{number}", name, colour, f"a {colour} [bold]thing"])
-    return table
+pytestmark = pytest.mark.usefixtures("toy_encoders")
 
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Path:
     return write_catalogue(tmp_path / "catalogue", COLOURS)
-
-
-def rac_index(*arguments: object, fails: type[Exception] | None = None) -> Result:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    if fails is None:
-        assert result.exit_code == 0, (result.output, result.exception)
-    else:
-        assert isinstance(result.exception, fails), (result.output, result.exception)
-    return result
 
 
 def build(catalogue: Path, folder: Path, *options: str) -> dict[str, object]:
@@ -120,7 +83,7 @@ def test_no_usable_image_at_all_fails_the_job(catalogue: Path, tmp_path: Path) -
 def test_adding(catalogue: Path, tmp_path: Path) -> None:
     folder = tmp_path / "memory"
     build(catalogue, folder)
-    more = write_catalogue(tmp_path / "more", ["yellow"], start=6)
+    more = write_catalogue(tmp_path / "more", ["yellow"], ids=["item6"])
     added = json.loads(rac_index("add", folder, more, "--json").stdout)
     assert (added["added"], added["count"], added["version"]) == (1, 7, 2)
     assert Memory.open(folder).labels[-1] == "yellow"

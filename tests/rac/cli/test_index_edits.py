@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -10,58 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
 import rac.encoders
-from rac.cli.index import app
 from rac.cli.index.sizes import byte_count
 from rac.errors import InputError, JobFailed
 from retrieval_index import EncoderMismatch, Memory, MemoryFault, UnknownId
-from tests.toy import ToyEncoder, write_toy_images
+from tests.rac.cli.toy_memory import COLOURS, rac_index, write_catalogue
+from tests.toy import ToyEncoder
 
-COLOURS = ["red", "red", "green", "green", "blue", "blue"]
-
-
-@pytest.fixture(autouse=True)
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAC_CACHE_HOME", str(tmp_path / "cache"))
-
-    def load(name: str = "mini", **_: object) -> ToyEncoder:
-        toy = ToyEncoder(identity="70" + name.encode().hex())
-        toy.name = name
-        return toy
-
-    monkeypatch.setattr(rac.encoders, "load_encoder", load)
-
-
-def write_catalogue(
-    folder: Path,
-    colours: list[str],
-    *,
-    ids: list[str] | None = None,
-    labels: list[str] | None = None,
-) -> Path:
-    names = write_toy_images(folder, colours)
-    table = folder / "items.csv"
-    ids = ids or [f"item{number}" for number in range(len(colours))]
-    with open(table, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["id", "image", "label", "caption", "split"])
-        for number, name in enumerate(names):
-            split = "train" if number % 2 else "test"
-            label = (labels or colours)[number]
-            writer.writerow([ids[number], name, label, f"a {colours[number]} thing", split])
-    return table
-
-
-def rac_index(*arguments: object, fails: type[Exception] | None = None) -> Result:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    if fails is None:
-        assert result.exit_code == 0, (result.output, result.exception)
-    else:
-        assert isinstance(result.exception, fails), (result.output, result.exception)
-    return result
+pytestmark = pytest.mark.usefixtures("toy_encoders")
 
 
 def said(*arguments: object) -> dict[str, object]:
@@ -244,6 +200,10 @@ def test_import_of_foreign_vectors_and_of_a_raw_index(tmp_path: Path) -> None:
     )
     assert "holds 5 vectors" in str(failed.exception)
     rac_index("import", *options, "-o", tmp_path / "c", fails=InputError)
+    np.save(tmp_path / "number.npy", np.float32(1))
+    number = ["--vectors", tmp_path / "number.npy", "-o", tmp_path / "c"]
+    failed = rac_index("import", *options, *number, fails=MemoryFault)
+    assert "number.npy: is not one array of vectors" in str(failed.exception)
 
 
 def test_migration_compares_and_publishes(folder: Path) -> None:
