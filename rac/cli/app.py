@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -49,6 +50,18 @@ app.command("encoders")(encoders.encoders)
 app.command()(doctor_command.doctor)
 
 
+_NO_PLACE = {errno.ENOSPC, errno.EDQUOT}
+#: What the person at the keyboard can put right: rights, a file for a folder, a full disk.
+_THEIRS = _NO_PLACE | {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+
+
 def main() -> None:
     """Run the command line: exit code 0, 1 for a job that failed, 2 for bad usage or input."""
     from eval.errors import ReportFault
@@ -62,10 +75,16 @@ def main() -> None:
     except JobFailed as error:
         _say(error)
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _THEIRS:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        _say(f"{place}{error.strerror}")
+        sys.exit(1 if error.errno in _NO_PLACE else 2)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
 
 
-def _say(error: Exception) -> None:
+def _say(error: Exception | str) -> None:
     sys.stderr.write(f"rac: {error}\n")

@@ -72,7 +72,7 @@ PrecisionOption = Annotated[
         "float32 and counts as another encoder.",
     ),
 ]
-OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder to write.")]
 
 
 def image_limits(roots: list[Path] | None, allow_private_hosts: bool) -> ImageLimits:

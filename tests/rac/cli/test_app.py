@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -102,6 +103,42 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 def test_bad_usage_is_2(run: Callable[..., int]) -> None:
     assert run("embed") == 2
     assert run("no-such-command") == 2
+
+
+def test_a_file_in_the_place_of_the_folder_to_write_is_2(
+    run: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Guards against the traceback of a mkdir; nothing is read before."""
+    monkeypatch.chdir(tmp_path)
+    Path("taken").touch()
+    assert run("embed", "no-such.csv", "-o", "taken") == 2
+    assert "Directory 'taken' is a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EACCES, 2), (errno.ENOSPC, 1)])
+def test_a_place_that_cannot_be_written_is_named(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise OSError(number, "that is not possible", "runs/out")
+
+    monkeypatch.setattr(app_module, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err == "rac: runs/out: that is not possible\n"
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(errno.EBADF, "a descriptor that was closed")
+
+    monkeypatch.setattr(app_module, "app", fail)
+    with pytest.raises(OSError, match="descriptor"):
+        main()
 
 
 def test_a_wrong_table_is_2_and_named(
