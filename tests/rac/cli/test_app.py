@@ -115,7 +115,7 @@ def test_a_file_in_the_place_of_the_folder_to_write_is_2(
     monkeypatch.chdir(tmp_path)
     Path("taken").touch()
     assert run("embed", "no-such.csv", "-o", "taken") == 2
-    assert "Directory 'taken' is a file" in capsys.readouterr().err
+    assert "is a file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(errno.EACCES, 2), (errno.ENOSPC, 1)])
