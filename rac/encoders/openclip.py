@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,8 +97,9 @@ class OpenClipEncoder(Encoder):
         if pretrained is not None:
             _check_registered(model_name, pretrained)
         try:
-            model, transform, photo_crop = create_model(model_name, pretrained)
-            tokenizer = open_clip.get_tokenizer(model_name)
+            with _without_logging():
+                model, transform, photo_crop = create_model(model_name, pretrained)
+                tokenizer = open_clip.get_tokenizer(model_name)
         except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
             raise InputError(f"encoder {name!r} cannot be loaded: {error}") from error
         return cls(model, transform, tokenizer, photo_crop, name=name, options=options)
@@ -129,6 +132,17 @@ class OpenClipEncoder(Encoder):
         tokens = self._tokenizer(texts).to(self._device)
         with torch.inference_mode():
             return _to_numpy(encode_tokens(self._model, tokens))
+
+
+@contextmanager
+def _without_logging() -> Iterator[None]:
+    """Keep quiet what is logged on the way to an error that says it all, once for each retry."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _check_registered(model_name: str, pretrained: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -178,3 +179,20 @@ def test_weights_that_cannot_be_read_are_refused(
     (folder / "open_clip_model.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}")
     with pytest.raises(InputError, match="cannot be loaded"):
         load(folder)
+
+
+def test_an_error_is_told_once_and_not_logged_before(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Guards against a screenful of retries, each logged twice, in front of what went wrong."""
+
+    def fetch(*_: object) -> None:
+        logging.warning("retrying")
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr("rac.encoders.openclip.create_model", fetch)
+    with pytest.raises(InputError, match="cannot be loaded: no network"):
+        load_encoder("hf-hub:some/model")
+    assert not caplog.records
+    logging.warning("heard again")
+    assert len(caplog.records) == 1
