@@ -112,6 +112,8 @@ def read_exported(folder: str | Path) -> tuple[ExportFacts, Metric, Iterator[Bat
     """
     source = Path(folder)
     path = source / FACTS
+    if not path.is_file():
+        raise MemoryFault(f"{source}: holds no exported memory (no {FACTS})")
     try:
         facts = ExportFacts.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as fault:
@@ -201,8 +203,11 @@ class _Reconstructed:
 def _array(path: str | Path) -> FloatArray:
     try:
         array: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError) as fault:
-        raise MemoryFault(f"{path}: not a readable array ({fault})") from fault
+    except OSError as fault:
+        raise MemoryFault(f"{path}: cannot be read ({fault.strerror})") from fault
+    except (ValueError, EOFError, SyntaxError) as fault:
+        # What NumPy says here advises to load it unsafely.
+        raise MemoryFault(f"{path}: is not a .npy file of numbers") from fault
     if not isinstance(array, np.ndarray) or array.ndim != 2:
         raise MemoryFault(f"{path}: is not one array of vectors, (rows, dimension)")
     return array

@@ -161,6 +161,8 @@ def test_export_and_import_give_the_same_memory(folder: Path, tmp_path: Path) ->
     found, _ = index.search(old.searchable[:1], 1), None
     assert found[1][0, 0] == 0
     rac_index("export", folder, "-o", tmp_path / "plain", fails=MemoryFault)
+    failed = rac_index("import", folder, "-o", tmp_path / "again", fails=MemoryFault)
+    assert str(failed.exception).endswith("holds no exported memory (no memory.json)")
     rac_index("import", tmp_path / "plain", "-o", tmp_path / "again")
     new = Memory.open(tmp_path / "again")
     assert new.rows.equals(old.rows)
@@ -204,6 +206,9 @@ def test_import_of_foreign_vectors_and_of_a_raw_index(tmp_path: Path) -> None:
     number = ["--vectors", tmp_path / "number.npy", "-o", tmp_path / "c"]
     failed = rac_index("import", *options, *number, fails=MemoryFault)
     assert "number.npy: is not one array of vectors" in str(failed.exception)
+    no_array = ["--vectors", tmp_path / "r.parquet", "-o", tmp_path / "c"]
+    failed = rac_index("import", *options, *no_array, fails=MemoryFault)
+    assert str(failed.exception).endswith("r.parquet: is not a .npy file of numbers")
 
 
 def test_migration_compares_and_publishes(folder: Path) -> None:
