@@ -21,8 +21,9 @@ from retrieval_index.evened import SHRINKAGE
 from training.crossfit import LabelledFeatures, Views
 from training.data import NEAR_DUPLICATE, FeatureData, Space
 from training.export import export_classifier
-from training.losses import LossName
+from training.losses import LossName, Reweighting
 from training.module import CosineHeads
+from training.samplers import Sampling
 
 MONITOR = "val/macro"
 PATIENCE = 5
@@ -52,6 +53,13 @@ def fit_classifier(
     shrinkage: float = SHRINKAGE,
     loss: LossName = "logit-adjusted",
     tau: float = 1.0,
+    gamma: float = 2.0,
+    margin: float = 0.5,
+    reweight: Reweighting = "none",
+    reweight_from_epoch: int = 0,
+    sampling: Sampling = "instance",
+    batch_size: int = 4096,
+    learning_rate: float = 1e-3,
     epochs: int = 10,
     progress: bool = False,
 ) -> RacClassifier:
@@ -80,7 +88,14 @@ def fit_classifier(
         power: exponent that evens the features; None chooses by their signs.
         shrinkage: least shrinkage of the within-class covariance, in [0, 1].
         loss: see :mod:`training.losses`.
-        tau: strength of the logit adjustment.
+        tau: strength of the logit adjustment, >= 0; heard by ``logit-adjusted``.
+        gamma: how much less rows count for that are answered well, >= 0; heard by ``focal``.
+        margin: of the rarest class, in cosines, >= 0; heard by ``ldam``.
+        reweight: ``class-balanced`` weighs rows by the effective number of their class.
+        reweight_from_epoch: the first epoch whose rows are weighed, from 0.
+        sampling: how often rows are shown; see :mod:`training.samplers`.
+        batch_size: rows of one training step; all rows where there are fewer.
+        learning_rate: of the heads' directions, > 0.
         epochs: at most; training stops early when macro accuracy does.
         progress: whether Lightning shows its progress bar.
 
@@ -88,7 +103,8 @@ def fit_classifier(
         The classifier; its memory lies in ``out`` if that is given, else in RAM.
 
     Raises:
-        InputError: fewer than two classes, or columns of different lengths.
+        InputError: fewer than two classes, columns of different lengths, or a setting out of its
+            range.
         MemoryFault: ids are not unique, or features are not finite.
     """
     rows = LabelledFeatures(
@@ -116,9 +132,19 @@ def fit_classifier(
         near_duplicate=near_duplicate,
         power=power,
         shrinkage=shrinkage,
+        batch_size=batch_size,
+        sampling=sampling,
         seed=seed,
     )
-    module = CosineHeads(loss=loss, tau=tau)
+    module = CosineHeads(
+        loss=loss,
+        tau=tau,
+        gamma=gamma,
+        margin=margin,
+        reweight=reweight,
+        reweight_from_epoch=reweight_from_epoch,
+        learning_rate=learning_rate,
+    )
     pl.seed_everything(seed, verbose=False)
     with tempfile.TemporaryDirectory(prefix="rac-fit-") as scratch, _quiet_lightning():
         trainer = pl.Trainer(
@@ -195,6 +221,8 @@ def finish(
         "near_duplicate": data.near_duplicate,
         "power": data.fitted.metrics[0].power,
         "shrinkage": data.shrinkage,
+        "sampling": data.sampling,
+        "batch_size": data.batch_size,
     }
     classifier = export_classifier(module, data, training=training)
     return classifier if out is None else RacClassifier.load(classifier.save(out))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 import pytorch_lightning as pl
@@ -74,6 +74,10 @@ class CosineHeads(pl.LightningModule):
             raise InputError("learning rates and scale must be above 0, anchor at least 0")
         if reweight_from_epoch < 0:
             raise InputError(f"reweight_from_epoch must be at least 0, got {reweight_from_epoch}")
+        if reweight not in get_args(Reweighting):
+            raise InputError(
+                f"no re-weighting is called {reweight!r}: {', '.join(get_args(Reweighting))}"
+            )
         self.save_hyperparameters()
         self.loss = loss_named(loss, tau=tau, gamma=gamma, margin=margin, scale=scale)
         self.reweight = reweight

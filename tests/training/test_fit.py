@@ -66,3 +66,34 @@ def test_one_class_is_a_clear_error() -> None:
     rows = LabelledFeatures(np.eye(3, dtype=np.float32), ["a"] * 3, list("123"))
     with pytest.raises(InputError, match="at least two classes"):
         fit(rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "plain"),
+    [
+        ({"loss": "logit-adjusted", "tau": 2.0}, {"loss": "logit-adjusted"}),
+        ({"loss": "focal", "gamma": 0.5}, {"loss": "focal"}),
+        ({"loss": "ldam", "margin": 0.1}, {"loss": "ldam"}),
+        ({"reweight": "class-balanced"}, {}),
+        ({"reweight": "class-balanced", "reweight_from_epoch": 2}, {"reweight": "class-balanced"}),
+        ({"sampling": "class-balanced"}, {}),
+        ({"sampling": "progressive"}, {"sampling": "class-balanced"}),
+        ({"batch_size": 16}, {}),
+        ({"learning_rate": 0.01}, {}),
+    ],
+)
+def test_every_setting_of_training_is_heard_and_noted(
+    options: dict[str, object], plain: dict[str, object], long_tail: tuple
+) -> None:
+    rows, _, _ = long_tail
+    one, other = fit(rows, **options), fit(rows, **plain)
+    assert one.head.directions.tobytes() != other.head.directions.tobytes()
+    assert options.items() <= one.config.training.items()
+
+
+@pytest.mark.parametrize(
+    "options", [{"reweight": "balanced"}, {"sampling": "balanced"}, {"loss": "hinge"}]
+)
+def test_a_name_that_is_none_is_a_clear_error(options: dict[str, object], long_tail: tuple) -> None:
+    with pytest.raises(InputError, match=r"balanced|hinge"):
+        fit(long_tail[0], **options)
