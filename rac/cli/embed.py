@@ -79,6 +79,6 @@ def embed(
         typer.echo(
             f"{summary.rows - summary.bad_images:,} images embedded, {summary.bad_images:,} bad: "
             f"{summary.file}\n"
-            f"{summary.images_per_s:,.0f} rows/s with {summary.runtime}; "
+            f"{summary.images_per_s:,.0f} rows/s, {summary.runtime or 'no network needed'}; "
             f"seconds waited for: {waited}"
         )

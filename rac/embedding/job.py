@@ -61,7 +61,8 @@ class EmbeddingSummary(BaseModel):
     """What an embedding job did: ``manifest.json``.
 
     ``seconds``, ``images_per_s`` and ``waited_s`` are those of the last run; ``resumed_rows`` were
-    done by runs before it. ``waited_s`` says what the job waited for, by stage.
+    done by runs before it. ``waited_s`` says what the job waited for, by stage. ``runtime`` is null
+    where the network had nothing to do.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,7 +73,7 @@ class EmbeddingSummary(BaseModel):
     resumed_rows: int
     encoder: str
     encoder_identity: str
-    runtime: str
+    runtime: str | None
     embedding_dim: int
     trunk_dim: int | None
     seconds: float

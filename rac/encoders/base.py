@@ -72,8 +72,8 @@ class Encoder(ABC):
     logit_scale: float
 
     @property
-    def runtime(self) -> str:
-        """What runs the network, for the records of a job."""
+    def runtime(self) -> str | None:
+        """What runs the network, for the records of a job; None before it has run."""
         return "its own"
 
     @abstractmethod

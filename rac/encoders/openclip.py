@@ -105,9 +105,9 @@ class OpenClipEncoder(Encoder):
         return cls(model, transform, tokenizer, photo_crop, name=name, options=options)
 
     @property
-    def runtime(self) -> str:
-        """What runs the network, once it has run."""
-        return "none yet" if self._runtime is None else str(self._runtime.choice)
+    def runtime(self) -> str | None:
+        """What runs the network; None before it has run."""
+        return None if self._runtime is None else str(self._runtime.choice)
 
     def preprocess(self, pixels: Pixels) -> Pixels:
         """Apply the model's own resizing and cropping; (3, H, W) uint8."""

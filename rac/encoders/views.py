@@ -71,7 +71,7 @@ class ViewEncoder(Encoder):
         self.logit_scale = encoder.logit_scale
 
     @property
-    def runtime(self) -> str:
+    def runtime(self) -> str | None:
         """As the encoder's."""
         return self._encoder.runtime
 

@@ -31,6 +31,7 @@ def test_openvino_gives_what_torch_gives_in_any_batch(folder: Path, count: int) 
     encoder = load_encoder(str(folder), device="cpu", runtime="openvino", precision="float32")
     assert encoder.identity == reference.identity
     pixels = probe_images(count, encoder.image_size)
+    assert encoder.runtime is None, "nothing has run"
     expected, found = reference.encode_images(pixels), encoder.encode_images(pixels)
     assert encoder.runtime == "openvino float32"
     np.testing.assert_allclose(found.embedding, expected.embedding, atol=1e-3)
