@@ -27,14 +27,11 @@ from eval.predictions import PredictionFile
 _T = TypeVar("_T", bound=np.generic)
 
 
-@dataclass(frozen=True, eq=False)
-class Outcomes:
-    """The N rows that have both a label and a prediction, reduced to what is reported.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RowFigures:
+    """N rows, reduced to what is reported of them.
 
     Attributes:
-        source: where they were read from.
-        header: of the run.
-        positions: (N,) rows of the source that they are.
         ids: (N,) ids.
         labels: (N,) class index.
         predictions: (N,) class index.
@@ -49,15 +46,8 @@ class Outcomes:
         digests: (N,) digest of the image's content; None where none is known.
         digested: (N,) whether it is known; None with ``digests``.
         columns: what the source has of a row beyond its figures.
-        total: rows before any was left out.
-        unlabelled: rows left out because their label is unknown.
-        unpredicted: (U,) class index of the labelled rows that were left out because no prediction
-            was made.
     """
 
-    source: Predictions | PredictionFile
-    header: RunHeader
-    positions: Ints
     ids: pa.StringArray
     labels: Ints
     predictions: Ints
@@ -70,6 +60,25 @@ class Outcomes:
     digests: npt.NDArray[np.uint64] | None
     digested: Bools | None
     columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outcomes(RowFigures):
+    """The N rows that have both a label and a prediction.
+
+    Attributes:
+        source: where they were read from.
+        header: of the run.
+        positions: (N,) rows of the source that they are.
+        total: rows before any was left out.
+        unlabelled: rows left out because their label is unknown.
+        unpredicted: (U,) class index of the labelled rows that were left out because no prediction
+            was made.
+    """
+
+    source: Predictions | PredictionFile
+    header: RunHeader
+    positions: Ints
     total: int
     unlabelled: int
     unpredicted: Ints
@@ -138,25 +147,8 @@ def reduce_predictions(source: Predictions | PredictionFile) -> Outcomes:
     return _join(source, (_reduce(block) for block in source.blocks()))
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """The reduction of one block, with the rows that are left out still in."""
-
-    columns: tuple[str, ...]
-    ids: pa.StringArray
-    labels: Ints
-    predictions: Ints
-    confidence: Floats | None
-    label_rank: Ints | None
-    rank_depth: int
-    base: Ints | None
-    retrieval: Ints | None
-    purity: Floats | None
-    digests: npt.NDArray[np.uint64] | None
-    digested: Bools | None
-
-
-def _reduce(block: RowBlock) -> _Part:
+def _reduce(block: RowBlock) -> RowFigures:
+    """Reduce a block; an index of -1 marks rows that are left out later."""
     block.check_neighbours()
     scores = block.scores("scores")
     confidence, ranks, depth = block.confidence, None, 0
@@ -168,7 +160,7 @@ def _reduce(block: RowBlock) -> _Part:
     elif block.top_classes is not None:
         ranks, depth = block.top_classes
     digests, digested = block.digests or (None, None)
-    return _Part(
+    return RowFigures(
         columns=tuple(block.table.column_names),
         ids=block.ids,
         labels=block.labels,
@@ -184,7 +176,7 @@ def _reduce(block: RowBlock) -> _Part:
     )
 
 
-def _join(source: Predictions | PredictionFile, parts: Iterable[_Part]) -> Outcomes:
+def _join(source: Predictions | PredictionFile, parts: Iterable[RowFigures]) -> Outcomes:
     held = list(parts)
     if not held:
         raise ReportFault(f"{source.header.name}: the prediction file has no rows")
