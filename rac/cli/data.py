@@ -30,11 +30,13 @@ def list_data(json: JsonOption = False) -> None:
     if json:
         print_json([_summary(card) for card in cards])
         return
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="Data cards")
-    for heading in ("name", "what", "for", "rows", "licence", "state"):
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("name", no_wrap=True)  # to be copied
+    for heading in ("what", "for", "rows", "licence", "state"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "rows" else "left")
     for card in cards:
         table.add_row(

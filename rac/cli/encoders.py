@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typer
+
 from rac.cli.common import JsonOption, print_json
 
 
@@ -21,18 +23,8 @@ def encoders(json: JsonOption = False) -> None:
     if json:
         print_json([asdict(entry) for entry in RECOMMENDED])
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Encoders (any open_clip model works; these are good starts)")
-    for heading in ("--encoder", "for", "parameters", "download", "licence"):
-        table.add_column(heading, overflow="fold")
     for entry in RECOMMENDED:
-        table.add_row(
-            entry.name,
-            entry.purpose,
-            f"{entry.million_parameters:,} M",
-            f"{entry.megabytes:,} MB" if entry.megabytes else "embedded",
-            entry.licence,
-        )
-    Console().print(table)
+        download = f"{entry.megabytes:,} MB" if entry.megabytes else "embedded"
+        facts = f"{entry.million_parameters:,} M parameters, {download}, {entry.licence}"
+        typer.echo(f"{entry.name}\n    {entry.purpose}\n    {facts}")
+    typer.echo("Any open_clip model works; these are good starts.")
