@@ -59,8 +59,8 @@ def as_vectors(
     return floats
 
 
-def unit_norm(vectors: FloatArray) -> FloatArray:
-    """Scale each of (N, D) vectors to norm 1; a zero stays zero.
+def unit_norm(vectors: npt.NDArray[np.floating]) -> FloatArray:
+    """Scale each of (N, D) vectors to norm 1, in float32; a zero stays zero.
 
     >>> unit_norm(np.array([[3.0, 4.0]], dtype=np.float32))
     array([[0.6, 0.8]], dtype=float32)

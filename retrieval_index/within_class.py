@@ -14,6 +14,28 @@ from retrieval_index.errors import MemoryFault
 DoubleArray = npt.NDArray[np.float64]
 
 
+def class_means(
+    vectors: npt.NDArray[np.floating], classes: npt.NDArray[np.int64], count: int
+) -> DoubleArray:
+    """Give the (C, D) float64 mean of each class's rows; zeros for a class without any.
+
+    Args:
+        vectors: (N, D).
+        classes: (N,) in [0, C).
+        count: C.
+
+    >>> class_means(np.array([[1.0], [3.0], [5.0]]), np.array([2, 2, 0]), 3).tolist()
+    [[5.0], [0.0], [2.0]]
+    """
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+    every = np.arange(len(classes))
+    member = csr_array((np.ones(len(classes)), (classes, every)), shape=(count, len(classes)))
+    rows = np.bincount(classes, minlength=count)[:, np.newaxis]
+    means: DoubleArray = (member @ vectors.astype(np.float64, copy=False)) / np.maximum(rows, 1)
+    return means
+
+
 def within_class_residuals(vectors: FloatArray, labels: Sequence[str | None]) -> DoubleArray:
     """Give each row less the mean of its class, for the classes that have at least two rows.
 
@@ -36,9 +58,7 @@ def within_class_residuals(vectors: FloatArray, labels: Sequence[str | None]) ->
         return np.empty((0, dim))
     _, classes, counts = np.unique(known, return_inverse=True, return_counts=True)
     rows: DoubleArray = vectors[kept].astype(np.float64)
-    sums = np.zeros((len(counts), dim))
-    np.add.at(sums, classes, rows)
-    rows -= (sums / counts[:, np.newaxis])[classes]
+    rows -= class_means(rows, classes, len(counts))[classes]
     residuals: DoubleArray = rows[counts[classes] > 1]
     return residuals
 

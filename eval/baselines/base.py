@@ -13,7 +13,8 @@ from typing import ClassVar, Generic, Literal, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from eval.arrays import Floats, Ints, Scores
+from eval.arrays import Ints, Scores
+from retrieval_index.arrays import unit_norm
 
 Space = Literal["trunk", "embedding"]
 Setting = TypeVar("Setting")
@@ -39,7 +40,7 @@ class Queries:
 
     def space(self, name: Space) -> Scores:
         """Give the rows of a space, each of norm 1 (a row of zeros stays zeros)."""
-        return unit_rows(self.trunk if name == "trunk" else self.embedding)
+        return unit_norm(self.trunk if name == "trunk" else self.embedding)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,29 +145,6 @@ class Baseline(ABC, Generic[Setting]):
     ) -> list[Predictor]:
         """Fit several candidates to the same rows; overridden where they share work."""
         return [self.fit(train, prompts, counts, setting, seed) for setting in settings]
-
-
-def unit_rows(vectors: npt.NDArray[np.floating]) -> Scores:
-    """Scale each row of (N, D) to norm 1, in float32; a row of zeros stays zeros.
-
-    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(norms == 0, 1, norms), np.float32)
-
-
-def class_means(vectors: npt.NDArray[np.floating], classes: Ints, count: int) -> Floats:
-    """Give the (C, D) float64 mean of each class's rows; zeros for a class without any.
-
-    >>> class_means(np.array([[1.0], [3.0], [5.0]]), np.array([2, 2, 0]), 3).tolist()
-    [[5.0], [0.0], [2.0]]
-    """
-    member = np.zeros((count, len(classes)))
-    member[classes, np.arange(len(classes))] = 1
-    rows = member.sum(axis=1, keepdims=True)
-    means: Floats = (member @ vectors.astype(np.float64)) / np.maximum(rows, 1)
-    return means
 
 
 def without_absent(scores: npt.NDArray[np.floating], counts: Ints) -> npt.NDArray[np.floating]:

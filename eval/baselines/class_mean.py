@@ -17,10 +17,10 @@ from eval.baselines.base import (
     Prompts,
     Queries,
     Space,
-    class_means,
-    unit_rows,
     without_absent,
 )
+from retrieval_index.arrays import unit_norm
+from retrieval_index.within_class import class_means
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class ClassMean(Baseline[ClassMeanSetting]):
         """Average the rows of each class."""
         rows = train.space(setting.space)
         centre = rows.mean(axis=0) if setting.centred else np.zeros(rows.shape[1], np.float32)
-        means = unit_rows(class_means(unit_rows(rows - centre), train.classes, len(counts)))
+        means = unit_norm(class_means(unit_norm(rows - centre), train.classes, len(counts)))
 
         def predict(queries: Queries) -> np.ndarray:
-            found = unit_rows(queries.space(setting.space) - centre)
+            found = unit_norm(queries.space(setting.space) - centre)
             return without_absent(found @ means.T, counts)
 
         return predict

@@ -15,10 +15,10 @@ from eval.baselines.base import (
     Prompts,
     Queries,
     Space,
-    class_means,
     without_absent,
 )
 from eval.baselines.cosine_head import Descent, train_cosine_head
+from retrieval_index.within_class import class_means
 
 _ITERATIONS = 40
 

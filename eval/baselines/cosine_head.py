@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.arrays import Floats, Ints, Scores
-from eval.baselines.base import unit_rows
+from retrieval_index.arrays import unit_norm
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def train_cosine_head(rows: Scores, classes: Ints, initial: Scores, descent: Des
 
     present, targets, counts = np.unique(classes, return_inverse=True, return_counts=True)
     adjustment = (descent.tau * np.log(counts / counts.sum())).astype(np.float32)
-    trained = unit_rows(initial)
+    trained = unit_norm(initial)
 
     def objective(flat: Floats) -> tuple[float, Floats]:
         weights = flat.reshape(len(present), -1)
@@ -63,7 +63,7 @@ def train_cosine_head(rows: Scores, classes: Ints, initial: Scores, descent: Des
         method="L-BFGS-B",
         options={"maxiter": descent.iterations},
     )
-    trained[present] = unit_rows(found.x.reshape(len(present), -1))
+    trained[present] = unit_norm(found.x.reshape(len(present), -1))
     return trained
 
 

@@ -17,9 +17,9 @@ from eval.baselines.base import (
     Prompts,
     Queries,
     Space,
-    class_means,
     without_absent,
 )
+from retrieval_index.within_class import class_means
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from eval.baselines.base import (
     Prompts,
     Queries,
     Space,
-    class_means,
-    unit_rows,
     without_absent,
 )
-from retrieval_index.within_class import WithinClassSpread
+from retrieval_index.arrays import unit_norm
+from retrieval_index.within_class import WithinClassSpread, class_means
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ class WhitenedMean(Baseline[WhitenedSetting]):
             turned = _turned(rows, spread)
             for setting in settings:
                 if (setting.space, setting.unit) == (space, unit):
-                    white = unit_rows(turned / spread.widths(setting.shrinkage))
-                    means = unit_rows(class_means(white, train.classes, len(counts)))
+                    white = unit_norm(turned / spread.widths(setting.shrinkage))
+                    means = unit_norm(class_means(white, train.classes, len(counts)))
                     fitted[setting] = _nearest(means, counts, setting, spread)
         return [fitted[setting] for setting in settings]
 
@@ -108,7 +107,7 @@ def _nearest(
 
     def predict(queries: Queries) -> Floats:
         turned = _turned(_features(queries, setting.space, setting.unit), spread)
-        cosines = unit_rows(turned / widths) @ means.T
+        cosines = unit_norm(turned / widths) @ means.T
         return np.asarray(without_absent(cosines, counts), np.float64)
 
     return predict

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eval.baselines import Examples, Prompts
-from eval.baselines.base import unit_rows
+from retrieval_index.arrays import unit_norm
 
 CLASSES = 4
 
@@ -20,7 +20,7 @@ def clouds(
     classes = np.repeat(np.arange(len(sizes)), sizes)
     trunk = np.abs(trunk_centres[classes] + spread * draw.normal(size=(len(classes), 6)))
     embedding = embedding_centres[classes] + spread * draw.normal(size=(len(classes), 5))
-    return Examples(trunk.astype(np.float32), unit_rows(embedding), classes), draw
+    return Examples(trunk.astype(np.float32), unit_norm(embedding), classes), draw
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from eval.baselines import BASELINES, Baseline, Examples, Prompts, Queries
-from eval.baselines.base import unit_rows
 from eval.baselines.class_mean import ClassMean, ClassMeanSetting
 from eval.baselines.cosine_head import Descent, adjusted_loss, train_cosine_head
 from eval.baselines.gaussian import GaussianDiscriminant, GaussianSetting, shrunk_precision
@@ -19,6 +18,7 @@ from eval.baselines.tip_adapter import TipAdapter, TipSetting
 from eval.baselines.tip_adapter_f import TipAdapterF, TipTrainedSetting, train_keys
 from eval.baselines.whitened_mean import WhitenedMean, WhitenedSetting
 from eval.baselines.zero_shot import ZeroShotPrompts, ZeroShotSetting
+from retrieval_index.arrays import unit_norm
 from retrieval_index.evened import EvenedMetric
 from tests.eval.baselines.conftest import CLASSES
 from tests.reference.baselines import (
@@ -163,7 +163,7 @@ def test_whitening_hears_the_quiet_direction() -> None:
     loud = np.array([[1.0, 0.0, 0.0]]) * draw.normal(size=(80, 1))
     quiet = np.array([[0.0, 0.1, 0.0]]) * (2 * classes[:, None] - 1)
     rows = (loud + quiet + [0, 0, 5] + 0.01 * draw.normal(size=(80, 3))).astype(np.float32)
-    train = Examples(rows, unit_rows(rows), classes)
+    train = Examples(rows, unit_norm(rows), classes)
     counts = np.array([40, 40])
     raw = ClassMean().fit(train, None, counts, ClassMeanSetting("trunk", centred=True), 0)
     white = WhitenedMean().fit(train, None, counts, WhitenedSetting("trunk", False, 0.0), 0)

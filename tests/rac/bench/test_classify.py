@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from eval.baselines import Queries
-from eval.baselines.base import unit_rows
 from eval.baselines.class_mean import ClassMean
 from eval.baselines.lift import Lift
 from eval.baselines.nearest import NearestNeighbour
@@ -27,6 +26,7 @@ from rac.bench.classify_data import (
 from rac.cli.bench import app
 from rac.encoders.views import VIEWS
 from rac.errors import InputError
+from retrieval_index.arrays import unit_norm
 from tests.toy import ToyEncoder, write_toy_images
 
 NO_COLUMNS: dict[str, str | None] = {}
@@ -73,7 +73,7 @@ def means_of(data: ClassifyData, seed: int) -> Fitted:
     means = np.stack([data.train.trunk[data.train.classes == c].mean(axis=0) for c in range(3)])
 
     def probabilities(queries: Queries) -> np.ndarray:
-        raised = np.exp(50 * (queries.space("trunk") @ unit_rows(means).T))
+        raised = np.exp(50 * (queries.space("trunk") @ unit_norm(means).T))
         return raised / raised.sum(axis=1, keepdims=True)
 
     return Fitted(probabilities, {"seed": seed})
