@@ -14,6 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rac.images import Pixels
+from retrieval_index.arrays import unit_norm
+
+__all__ = ["DEFAULT_TEMPLATES", "Encoder", "FloatArray", "ImageFeatures", "unit_norm"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -164,14 +167,3 @@ class Encoder(ABC):
         sums = np.zeros((len(names), self.embedding_dim), np.float32)
         np.add.at(sums, np.asarray(owners, np.int64), embeddings)
         return unit_norm(sums)
-
-
-def unit_norm(vectors: FloatArray) -> FloatArray:
-    """Scale each row of (N, D) to length one; a row of zeros stays zeros.
-
-    >>> unit_norm(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: FloatArray = np.asarray(vectors / np.maximum(norms, 1e-30), np.float32)
-    return scaled
