@@ -64,27 +64,35 @@ _THEIRS = _NO_PLACE | {
 
 def main() -> None:
     """Run the command line: exit code 0, 1 for a job that failed, 2 for bad usage or input."""
-    from eval.errors import ReportFault
-    from retrieval_index.errors import MemoryFault
-
     try:
         app()
-    except (InputError, MemoryFault, ReportFault) as error:
-        _say(error)
-        sys.exit(2)
-    except JobFailed as error:
-        _say(error)
-        sys.exit(1)
-    except OSError as error:
-        if error.errno not in _THEIRS:
-            raise
-        place = f"{error.filename}: " if error.filename else ""
-        _say(f"{place}{error.strerror}")
-        sys.exit(1 if error.errno in _NO_PLACE else 2)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        sys.stderr.write(f"rac: {_said(error)}\n")
+        sys.exit(code)
 
 
-def _say(error: Exception | str) -> None:
-    sys.stderr.write(f"rac: {error}\n")
+def _exit_code(error: Exception) -> int | None:
+    """Give the exit code of an error that the user is to read; None for a fault of the program."""
+    # Not at the top: these packages take most of a second, which `rac --help` has no use for.
+    from eval.errors import ReportFault
+    from retrieval_index.errors import MemoryFault
+
+    if isinstance(error, InputError | MemoryFault | ReportFault):
+        return 2
+    if isinstance(error, JobFailed):
+        return 1
+    if isinstance(error, OSError) and error.errno in _THEIRS:
+        return 1 if error.errno in _NO_PLACE else 2
+    return None
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return str(error)
