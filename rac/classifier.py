@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from eval.predictions import Predictions
 from rac.branches.base import CosineHead, Floats, Integers
+from rac.branches.nearest import NearestRows, suits
 from rac.branches.retrieval import RetrievalBranch
 from rac.errors import InputError
 from rac.fusion import Fusion
@@ -202,6 +203,11 @@ class RacClassifier:
         known = self.memory_classes[self.memory_classes >= 0]
         return np.bincount(known, minlength=len(self.classes)).astype(np.int64)
 
+    @cached_property
+    def _nearest(self) -> NearestRows | None:
+        """The fast search of the memory; None where the memory's own is the one to take."""
+        return NearestRows(self.memory) if suits(self.memory, self.config.k) else None
+
     def with_memory(self, memory: Memory) -> RacClassifier:
         """Give the same model over an edited memory; raises as the constructor does."""
         return RacClassifier(self.config, self.head, memory, self.seen)
@@ -246,13 +252,15 @@ class RacClassifier:
     def _chunk(
         self, vectors: Floats, alone: bool
     ) -> tuple[Floats, Floats, Floats, Floats, Integers]:
-        base = self.head.log_probabilities(self.memory.metric.apply(vectors))
+        k, quick = self.config.k, None if alone else self._nearest
+        mapped = self.memory.metric.apply(vectors, single=quick is not None)
+        base = self.head.log_probabilities(mapped)
         if alone:
             nothing = np.full((len(vectors), self.config.k), -np.inf, dtype=np.float32)
             said = self.fallback.log_probabilities(base, np.zeros_like(base), self.train_counts)
             silent = np.full_like(base, -np.inf)
             return np.exp(said), base, silent, nothing, np.full(nothing.shape, -1, dtype=np.int64)
-        near = self.memory.search(vectors, self.config.k)
+        near = quick.search(vectors, mapped, k) if quick else self.memory.search(vectors, k)
         classes = np.where(near.rows >= 0, self.memory_classes[near.rows], -1)
         retrieval = self.branch.log_probabilities(near.scores, classes, self.memory_counts)
         said = self.fusion.log_probabilities(base, retrieval, self.train_counts)

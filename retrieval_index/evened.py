@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from retrieval_index.arrays import as_vectors
 from retrieval_index.errors import CorruptMemory
-from retrieval_index.metric import Array, Metric
+from retrieval_index.metric import Array, Floating, Metric
 from retrieval_index.within_class import DoubleArray, WithinClassSpread
 
 #: Smallest share of the covariance that is put on the identity.
@@ -82,9 +82,10 @@ class EvenedMetric(Metric):
         """Give the D it was fitted to."""
         return len(self.mean)
 
-    def project(self, block: DoubleArray) -> DoubleArray:
+    def project(self, block: Floating) -> Floating:
         """Even, centre and whiten."""
-        projected: DoubleArray = (_powered(block, self.power) - self.mean) @ self.transform
+        mean, transform = (a.astype(block.dtype, copy=False) for a in (self.mean, self.transform))
+        projected: Floating = (_powered(block, self.power) - mean) @ transform
         return projected
 
     def arrays(self) -> dict[str, Array]:

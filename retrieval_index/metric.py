@@ -17,6 +17,7 @@ from retrieval_index.files import replace_file
 from retrieval_index.within_class import DoubleArray, WithinClassSpread
 
 Array: TypeAlias = npt.NDArray[Any]
+Floating: TypeAlias = npt.NDArray[np.floating[Any]]
 
 _BLOCK_ROWS = 4096
 
@@ -36,8 +37,8 @@ class Metric(ABC):
         """Fit to (N, D) vectors and their N labels (None where unknown)."""
 
     @abstractmethod
-    def project(self, block: DoubleArray) -> DoubleArray:
-        """Map (B, D) to (B, D'), row by row; the norm is taken care of by the caller."""
+    def project(self, block: Floating) -> Floating:
+        """Map (B, D) to (B, D') in the block's own precision, row by row; not yet of norm 1."""
 
     @abstractmethod
     def arrays(self) -> dict[str, Array]:
@@ -52,13 +53,15 @@ class Metric(ABC):
             CorruptMemory: arrays are missing, or do not fit each other.
         """
 
-    def apply(self, vectors: npt.ArrayLike) -> FloatArray:
+    def apply(self, vectors: npt.ArrayLike, *, single: bool = False) -> FloatArray:
         """Map vectors and scale each to norm 1.
 
         The arithmetic is float64, so that a row's result does not depend on the rows beside it.
 
         Args:
             vectors: (N, D) finite floating-point numbers.
+            single: compute in float32, in half the time; the last digits of a row's result may
+                then change with the rows beside it.
 
         Returns:
             (N, D') float32 of norm 1; a row that maps to zero stays zero, and scores 0 with all.
@@ -67,12 +70,14 @@ class Metric(ABC):
             BadVectors: see ``as_vectors``; or D is not the one the metric was fitted to.
         """
         source = as_vectors(vectors, dim=self.dim)
+        precision: type[np.floating[Any]] = np.float32 if single else np.float64
         blocks = []
         for start in range(0, len(source), _BLOCK_ROWS):
-            mapped = self.project(source[start : start + _BLOCK_ROWS].astype(np.float64))
+            block = source[start : start + _BLOCK_ROWS].astype(precision, copy=False)
+            mapped = self.project(block)
             norms = np.sqrt(np.square(mapped).sum(axis=1, keepdims=True))
             norms[norms == 0.0] = 1.0
-            blocks.append((mapped / norms).astype(np.float32))
+            blocks.append((mapped / norms).astype(np.float32, copy=False))
         if not blocks:
             return self.project(source.astype(np.float64)).astype(np.float32)
         return np.concatenate(blocks)
@@ -122,7 +127,7 @@ class CosineMetric(Metric):
         """Learn nothing; there is nothing to learn."""
         return cls()
 
-    def project(self, block: DoubleArray) -> DoubleArray:
+    def project(self, block: Floating) -> Floating:
         """Give the block back."""
         return block
 
@@ -186,9 +191,10 @@ class WhitenedMetric(Metric):
         """Give the D it was fitted to."""
         return len(self.mean)
 
-    def project(self, block: DoubleArray) -> DoubleArray:
+    def project(self, block: Floating) -> Floating:
         """Centre and whiten."""
-        projected: DoubleArray = (block - self.mean) @ self.transform
+        mean, transform = (a.astype(block.dtype, copy=False) for a in (self.mean, self.transform))
+        projected: Floating = (block - mean) @ transform
         return projected
 
     def arrays(self) -> dict[str, Array]:

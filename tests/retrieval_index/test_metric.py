@@ -10,6 +10,7 @@ from retrieval_index import (
     BadVectors,
     CorruptMemory,
     CosineMetric,
+    EvenedMetric,
     Memory,
     MemoryFault,
     WhitenedMetric,
@@ -175,3 +176,19 @@ def test_files_that_hold_something_else_are_refused(
     np.savez(tmp_path / "m.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(CorruptMemory, match=message):
         WhitenedMetric.load(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_single_precision_changes_the_last_digits_alone(
+    power: float, rng: np.random.Generator
+) -> None:
+    vectors, labels, _ = anisotropic(rng, 12, 25)
+    for metric in (
+        CosineMetric(),
+        WhitenedMetric.fit(vectors, labels),
+        EvenedMetric.fit(vectors, labels, power=power),
+    ):
+        double, single = metric.apply(vectors), metric.apply(vectors, single=True)
+        assert single.dtype == np.float32
+        np.testing.assert_allclose(single, double, atol=1e-6)
+    assert not np.array_equal(double, single)
