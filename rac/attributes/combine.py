@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from rac.attributes.evidence import MORE_IS_LIKELIER
 from rac.encoders.base import FloatArray
@@ -19,6 +18,8 @@ Doubles = npt.NDArray[np.float64]
 
 _RIDGE = 1e-3
 _STEPS = 60
+_LITTLE = 1e-10
+_SHORTEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -46,60 +47,109 @@ class Fusion:
     ) -> Fusion:
         """Maximise the likelihood of the known slots, with a small ridge on the weights.
 
+        The weights of most kinds may not be negative. The function is convex and has few
+        variables: a handful of projected Newton steps find its one optimum (Bertsekas 1982,
+        Projected Newton Methods for Optimization Problems with Simple Constraints).
+
         Args:
-            scores: (N, S, F) evidence from memories that did not hold the cell, N >= 1; ``-inf``
+            scores: (F, N, S) evidence from memories that did not hold the cell, N >= 1; ``-inf``
                 in the first kind where a slot is impossible.
             slots: (N,) the cells' slots.
             start: weights to begin from, near the answer.
             kinds: the kinds that may have a weight; the others get 0.
         """
-        possible = np.isfinite(scores[..., 0])
-        finite = np.where(possible[..., None], scores, 0.0).astype(np.float64)
-        spread = finite.std(axis=(0, 1))
+        possible = np.isfinite(scores[0])
+        # Slot before cell: sums over slots then run along whole rows.
+        finite = np.where(possible, scores, 0.0).swapaxes(1, 2).astype(np.float64, order="C")
+        spread = finite.std(axis=(1, 2))
         # Evidence that never varies cannot tell slots apart; its weight stays 0.
         usable = (spread > 1e-6) & np.isin(np.arange(len(spread)), list(kinds))
-        scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=usable)
-        scaled = finite * scale
-        barred = np.where(possible, 0.0, -np.inf)
-        rows = np.arange(len(slots))
-        reached = scaled[rows, slots].mean(axis=0)
-
-        def loss(weights: Doubles) -> tuple[float, Doubles]:
-            shares, normaliser = _softmax(scaled @ weights + barred)
-            expected = np.tensordot(shares, scaled, axes=([0, 1], [0, 1])) / len(slots)
-            value = normaliser.mean() - reached @ weights + _RIDGE / 2 * weights @ weights
-            return float(value), expected - reached + _RIDGE * weights
-
-        bounds = [(0.0, None) if positive else (None, None) for positive in MORE_IS_LIKELIER]
-        first = np.array([1.0 if positive else 0.0 for positive in MORE_IS_LIKELIER])
+        used = np.flatnonzero(usable)
+        scaled = finite[used] / spread[used, None, None]
+        barred = None if possible.all() else np.where(possible.T, 0.0, -np.inf)
+        positive = np.array(MORE_IS_LIKELIER)[used]
+        first = positive.astype(np.float64)
         if start is not None:
-            first = start.weights * np.where(usable, spread, 0.0)
-        found = minimize(
-            loss,
-            first,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": _STEPS if start is None else _STEPS // 4},
-        )
-        return cls(found.x * scale)
+            first = start.weights[used] * spread[used]
+        weights = np.zeros(len(spread))
+        weights[used] = _most_likely(scaled, barred, slots, first, positive) / spread[used]
+        return cls(weights)
 
     def probabilities(self, scores: FloatArray) -> Doubles:
-        """Give the (N, S) probabilities of (N, S, F) evidence; rows add to one.
+        """Give the (N, S) probabilities of (F, N, S) evidence; rows add to one.
 
         A slot that is impossible (``-inf`` in the first kind) has probability 0.
         """
-        weights = self.weights.astype(np.float32)
-        logits = scores[..., 1:] @ weights[1:]
-        possible = np.isfinite(scores[..., 0])
-        first = np.where(possible, scores[..., 0], 0.0) * weights[0]
-        logits = np.where(possible, logits + first, -np.inf)
-        return _softmax(np.asarray(logits, np.float64))[0]
+        kinds = np.flatnonzero(self.weights)
+        logits = np.zeros(scores.shape[1:], np.float64)
+        for kind in kinds[kinds > 0].tolist():
+            logits += self.weights[kind] * scores[kind]
+        possible = np.isfinite(scores[0])
+        if possible.all():
+            logits += self.weights[0] * scores[0]
+        else:
+            logits += self.weights[0] * np.where(possible, scores[0], 0.0)
+            logits[~possible] = -np.inf
+        logits -= logits.max(axis=1, keepdims=True)
+        powers = np.exp(logits, out=logits)
+        powers /= powers.sum(axis=1, keepdims=True)
+        return powers
 
 
-def _softmax(logits: Doubles) -> tuple[Doubles, Doubles]:
-    """Give (N, S) shares and the (N,) logarithms of the normalisers."""
-    top = logits.max(axis=1, keepdims=True)
-    powers = np.exp(logits - top)
-    sums = powers.sum(axis=1, keepdims=True)
-    return powers / sums, (np.log(sums) + top)[:, 0]
+def _most_likely(
+    scaled: Doubles,
+    barred: Doubles | None,
+    slots: npt.NDArray[np.int64],
+    first: Doubles,
+    positive: npt.NDArray[np.bool_],
+) -> Doubles:
+    """Give the weights of K kinds at which the known slots are likeliest.
+
+    Args:
+        scaled: (K, S, N) evidence.
+        barred: (S, N) 0, or ``-inf`` where a slot is impossible; None where none is.
+        slots: (N,) known slots.
+        first: (K,) where to begin.
+        positive: (K,) whether a weight may not be negative.
+    """
+    kinds, _, cells = scaled.shape
+    flat = scaled.reshape(kinds, -1)
+    reached = scaled[:, slots, np.arange(cells)].mean(axis=1)
+
+    def look(weights: Doubles) -> tuple[float, Doubles]:
+        logits = (weights @ flat).reshape(scaled.shape[1:])
+        if barred is not None:
+            logits += barred
+        top = logits.max(axis=0)
+        powers = np.exp(np.subtract(logits, top, out=logits), out=logits)
+        sums = powers.sum(axis=0)
+        powers /= sums
+        loss = (np.log(sums) + top).mean() - reached @ weights + _RIDGE / 2 * weights @ weights
+        return float(loss), powers
+
+    weights = np.where(positive, first.clip(min=0.0), first)
+    loss, shares = look(weights)
+    for _ in range(_STEPS):
+        drawn = scaled * shares
+        means = drawn.sum(axis=1)
+        slope = means.mean(axis=1) - reached + _RIDGE * weights
+        bound = positive & (weights <= 0.0) & (slope > 0.0)
+        bend = (drawn.reshape(kinds, -1) @ flat.T - means @ means.T) / cells
+        bend[np.diag_indices(kinds)] += _RIDGE
+        bend[bound] = bend[:, bound] = 0.0
+        bend[bound, bound] = 1.0
+        step = np.where(bound, 0.0, np.linalg.solve(bend, np.where(bound, 0.0, slope)))
+        if slope @ step < _LITTLE:
+            break
+        length = 1.0
+        while length > _SHORTEST:
+            moved = weights - length * step
+            moved = np.where(positive, moved.clip(min=0.0), moved)
+            lower, there = look(moved)
+            if lower < loss:
+                break
+            length /= 2
+        else:
+            break
+        weights, loss, shares = moved, lower, there
+    return weights

@@ -1,7 +1,7 @@
 """What the known cells of a row say about its missing ones: values that go together.
 
-Letters of shapes: N rows, Q queries, B columns, C_b values of one of them, S slots (values of the
-attribute, and "not applicable" behind them where it can be the answer).
+Letters of shapes: N rows, Q queries, B columns, V values of all of them together, S slots (values
+of the attribute, and "not applicable" behind them where it can be the answer).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
 from rac.attributes.cells import CodeArray
 from rac.encoders.base import FloatArray
@@ -23,70 +24,117 @@ _LARGEST_TABLE = 2_000_000
 
 
 @dataclass(frozen=True)
+class Columns:
+    """The columns whose cells are looked at, B of them, their values numbered one after another.
+
+    Attributes:
+        names: of the columns.
+        first: (B,) number of each column's first value.
+        values: V.
+    """
+
+    names: tuple[str, ...]
+    first: IntArray
+    values: int
+
+    @classmethod
+    def of(cls, sizes: Mapping[str, int], slot_count: int) -> Columns:
+        """Number the values of columns; those with no value, or too many to hold, are left out."""
+        used = {
+            name: size for name, size in sizes.items() if 0 < size * slot_count <= _LARGEST_TABLE
+        }
+        ends = np.cumsum([0, *used.values()])
+        return cls(tuple(used), ends[:-1], int(ends[-1]))
+
+    def members(self, codes: Mapping[str, CodeArray], rows: int) -> csr_array:
+        """Give the (N, V) sparse matrix of which value each row's cells have."""
+        if not self.names:
+            return csr_array((rows, 0), dtype=np.float32)
+        stacked = np.stack([codes[name] for name in self.names], axis=1)
+        known = stacked >= 0
+        ends = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
+        places = (stacked + self.first)[known]
+        ones = np.ones(len(places), np.float32)
+        return csr_array((ones, places, ends), shape=(rows, self.values))
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """How much the values of other columns speak for each slot.
+
+    Attributes:
+        columns: whose values.
+        table: (V, S).
+    """
+
+    columns: Columns
+    table: FloatArray
+
+    @classmethod
+    def nothing(cls, slot_count: int) -> Spoken:
+        """Give that of no columns."""
+        return cls(Columns.of({}, slot_count), np.zeros((0, slot_count), np.float32))
+
+    def evidence(self, codes: Mapping[str, CodeArray], rows: int) -> FloatArray:
+        """Add up what the other cells of Q rows say: (Q, S), 0 where they say nothing.
+
+        Args:
+            codes: for each column the (Q,) codes, below zero where there is no value.
+            rows: Q.
+        """
+        return np.asarray(self.columns.members(codes, rows) @ self.table, np.float32)
+
+
+@dataclass(frozen=True)
 class Cooccurrence:
     """How often each slot goes with each value of the other columns.
 
     Attributes:
-        counts: for each column (C_b, S) rows that have both.
+        columns: these columns.
+        counts: (V, S) rows that have both.
         slots: (S,) rows of each slot.
     """
 
-    counts: Mapping[str, npt.NDArray[np.int64]]
+    columns: Columns
+    counts: IntArray
     slots: IntArray
 
     @classmethod
     def count(
-        cls,
-        slots: IntArray,
-        others: Mapping[str, CodeArray],
-        sizes: Mapping[str, int],
-        slot_count: int,
+        cls, slots: IntArray, codes: Mapping[str, CodeArray], columns: Columns, slot_count: int
     ) -> Cooccurrence:
         """Count N rows.
 
         Args:
             slots: (N,) each row's slot.
-            others: for each other column the (N,) codes, below zero where there is no value.
-            sizes: how many values each column has; pairs too many to hold are left out.
+            codes: for each column the (N,) codes, below zero where there is no value.
+            columns: which to look at.
             slot_count: S.
         """
-        counts = {}
-        for name, codes in others.items():
-            size = sizes[name]
-            if not 0 < size * slot_count <= _LARGEST_TABLE:
-                continue
-            known = codes >= 0
-            pairs = codes[known].astype(np.int64) * slot_count + slots[known]
-            counts[name] = np.bincount(pairs, minlength=size * slot_count).reshape(size, slot_count)
-        return cls(counts, np.bincount(slots, minlength=slot_count))
+        counts = np.zeros(columns.values * slot_count, np.int64)
+        ends = [*columns.first.tolist(), columns.values]
+        for place, name in enumerate(columns.names):
+            known = codes[name] >= 0
+            pairs = codes[name][known].astype(np.int64) * slot_count + slots[known]
+            first, end = ends[place] * slot_count, ends[place + 1] * slot_count
+            counts[first:end] = np.bincount(pairs, minlength=end - first)
+        table = counts.reshape(columns.values, slot_count)
+        return cls(columns, table, np.bincount(slots, minlength=slot_count))
 
     def without(self, other: Cooccurrence) -> Cooccurrence:
         """Take rows that were counted out again."""
-        counts = {name: table - other.counts[name] for name, table in self.counts.items()}
-        return Cooccurrence(counts, self.slots - other.slots)
+        return Cooccurrence(self.columns, self.counts - other.counts, self.slots - other.slots)
 
-    def tables(self) -> dict[str, FloatArray]:
-        """Give for each column (C_b + 1, S) how much a value speaks for a slot; the last row, 0.
+    def spoken(self) -> Spoken:
+        """Give how much each value speaks for each slot.
 
         It is the pointwise mutual information log P(slot | value) / P(slot), where a value that
         few rows have is drawn towards 0 as if two more rows had been seen.
         """
         prior = (self.slots + 1) / (self.slots.sum() + len(self.slots))
-        found = {}
-        for name, table in self.counts.items():
-            share = (table + _PRIOR_ROWS * prior) / (table.sum(axis=1, keepdims=True) + _PRIOR_ROWS)
-            speaks = np.clip(np.log(share / prior), -_MOST, _MOST).astype(np.float32)
-            found[name] = np.concatenate([speaks, np.zeros((1, len(prior)), np.float32)])
-        return found
-
-
-def row_evidence(
-    tables: Mapping[str, FloatArray], others: Mapping[str, CodeArray], shape: tuple[int, int]
-) -> FloatArray:
-    """Add up what the other cells of Q rows say: (Q, S), 0 where they say nothing."""
-    total = np.zeros(shape, np.float32)
-    for name, table in tables.items():
-        codes = others[name]
-        if (codes >= 0).any():
-            total += table[np.where(codes >= 0, codes, -1)]
-    return total
+        rows = self.counts.sum(axis=1, keepdims=True) + _PRIOR_ROWS
+        speaks = self.counts + _PRIOR_ROWS * prior
+        speaks /= rows
+        speaks /= prior
+        np.log(speaks, out=speaks)
+        return Spoken(self.columns, speaks.clip(-_MOST, _MOST, out=speaks).astype(np.float32))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rac.attributes.decide import Decider
 from rac.attributes.filler import Filler
@@ -18,6 +17,7 @@ from rac.attributes.ledger import PART_ROWS, Ledger
 from rac.attributes.prepare import FillOptions, Prepared, table_changed
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.store import BATCH_ROWS, stretches
+from rac.attributes.workers import single_threads
 from rac.progress import progress_bar
 
 
@@ -82,7 +82,7 @@ def _side_by_side(
     waiting: deque[tuple[int, Future[list[pa.RecordBatch]]]] = deque()
     table, rows = decider.table, len(decider.store.ok)
     # Each thread works on its own stretch, so that none has to wait for the others' products.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(workers) as pool:
+    with single_threads(workers) as pool:
         for first, batch in stretches(table, BATCH_ROWS, start=start, limit=options.limit):
             if first + batch.num_rows > rows:
                 raise table_changed(table)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigh  # type: ignore[import-untyped]
+from scipy.linalg import blas, eigh, lapack  # type: ignore[import-untyped]
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
 from rac.encoders.base import FloatArray, unit_norm
 
 IntArray = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
 
 KINDS = (
     "zero-shot",
@@ -28,7 +29,7 @@ KINDS = (
     "cells of the row",
     "rows of the value",
 )
-"""The kinds of evidence, in the order of the last axis of ``Evidence.scores``."""
+"""The kinds of evidence, in the order of the first axis of ``Evidence.scores``."""
 
 MORE_IS_LIKELIER = (True, True, True, True, True, True, False)
 """Whether a kind may only speak for a value, never against it, the more there is of it."""
@@ -48,6 +49,7 @@ _GAMMA = 0.7
 _SMOOTHING = 1e-3
 _SHRINKAGE = 0.2
 _HEAD_RIDGE = 0.05
+_LEAST_SCALE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Evidence:
     """What speaks for each slot of Q cells.
 
     Attributes:
-        scores: (Q, S, F) float32, any range; comparable within one kind.
+        scores: (F, Q, S) float32, any range; comparable within one kind.
         neighbours: (Q, K) int64, number of the nearest known rows, -1 where there are fewer.
     """
 
@@ -72,18 +74,30 @@ class AttributeMemory:
     in total up to a power.
     """
 
-    def __init__(self, features: FloatArray, slots: IntArray, slot_count: int) -> None:
+    def __init__(
+        self,
+        features: FloatArray,
+        slots: IntArray,
+        slot_count: int,
+        *,
+        scatter: Doubles | None = None,
+    ) -> None:
         """Fit the metric, the means and the head.
 
         Args:
             features: (M, P) float32 projected trunk features.
             slots: (M,) slot of each row, in [0, S).
             slot_count: S.
+            scatter: (P, P) what :func:`scatter_of` gives of the features, where it is known.
         """
         self.counts = np.bincount(slots, minlength=slot_count)
         self._centre = features.mean(axis=0)
         centred = features - self._centre
-        self._map = _metric(centred, slots, self.counts)
+        about_zero = scatter_of(features) if scatter is None else scatter
+        mean = self._centre.astype(np.float64)
+        total = about_zero - len(features) * np.outer(mean, mean)
+        least = _LEAST_SCALE * float(np.trace(about_zero)) / len(mean)
+        self._map = _metric(total, _sums(centred, slots, slot_count), self.counts, least)
         mapped = unit_norm(centred @ self._map)
         order = np.random.default_rng(0).permutation(len(slots))
         most = max(_LEAST_SEARCHED, _SEARCHED_OF_A_SLOT * slot_count)
@@ -106,18 +120,18 @@ class AttributeMemory:
         """
         centred = features - self._centre
         queries = unit_norm(centred @ self._map)
-        scores = np.empty((*zero_shot.shape, len(KINDS)), np.float32)
-        scores[..., 0] = zero_shot
+        scores = np.empty((len(KINDS), *zero_shot.shape), np.float32)
+        scores[0] = zero_shot
         near, neighbours = self._search(queries)
         voters = np.where(neighbours >= 0, self._slots[neighbours.clip(min=0)], 0)
         for place, temperature in enumerate(_TEMPERATURES, start=1):
-            scores[..., place] = votes(near, voters, self._voting, temperature)
+            scores[place] = votes(near, voters, self._voting, temperature)
         nearness = queries @ self._means.T
         # A slot without a known row is as far as the farthest that has one.
-        scores[..., 3] = np.where(self.counts > 0, nearness, nearness.min(axis=1, keepdims=True))
-        scores[..., 4] = centred @ self._head
-        scores[..., 5] = row_cells
-        scores[..., 6] = np.log1p(self.counts)
+        scores[3] = np.where(self.counts > 0, nearness, nearness.min(axis=1, keepdims=True))
+        np.matmul(centred, self._head, out=scores[4])
+        scores[5] = row_cells
+        scores[6] = np.log1p(self.counts)
         found = np.where(neighbours >= 0, self._searched[neighbours.clip(min=0)], -1)
         return Evidence(scores, found)
 
@@ -158,24 +172,44 @@ def votes(near: FloatArray, voters: IntArray, counts: IntArray, temperature: flo
     return np.asarray(np.log((1 - _SMOOTHING) * shares + _SMOOTHING / slots), np.float32)
 
 
-def _metric(centred: FloatArray, slots: IntArray, counts: IntArray) -> FloatArray:
-    """Give the (P, R) map that whitens what varies within slots, strongest directions first."""
-    total = centred.T @ centred
-    sums = _sums(centred, slots, len(counts))
+def scatter_of(features: FloatArray) -> Doubles:
+    """Give the (P, P) sum of x x' over (M, P) rows; those of parts add up to that of the whole."""
+    return _mirrored(blas.ssyrk(1.0, features.T, lower=True)).astype(np.float64)
+
+
+def _mirrored(lower: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Complete a symmetric matrix of which the lower half is there."""
+    return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
+
+
+def _metric(total: Doubles, sums: FloatArray, counts: IntArray, least: float) -> FloatArray:
+    """Give the (P, R) map that whitens what varies within slots, strongest directions first.
+
+    The directions v solve ``total v = l within v``; by way of the Cholesky factor of ``within``.
+
+    Args:
+        total: (P, P) scatter of the centred rows.
+        sums: (S, P) of each slot's centred rows.
+        counts: (S,) rows of each slot.
+        least: the least mean variance to shrink towards, above what rounding leaves of none.
+    """
     within = total - sums.T @ (sums / np.maximum(counts, 1)[:, None])
     # With one row a slot nothing varies within; the total then stands in.
     basis = within if counts.max() > 1 else total
-    scale = float(np.trace(basis)) / len(basis) or 1.0
-    shrunk = (1 - _SHRINKAGE) * basis.astype(np.float64) + _SHRINKAGE * scale * np.eye(len(basis))
-    whitening = np.linalg.inv(np.linalg.cholesky(shrunk)).T
     size = len(basis)
+    scale = max(float(np.trace(basis)) / size, least) or 1.0
+    shrunk = (1 - _SHRINKAGE) * basis + _SHRINKAGE * scale * np.eye(size)
+    factor, _ = lapack.spotrf(shrunk.astype(np.float32), lower=True)
+    whitened, _ = lapack.ssygst(total.astype(np.float32), factor, lower=True)
     _, directions = eigh(
-        np.asarray(whitening.T @ total @ whitening, np.float32),
+        whitened,
+        lower=True,
         subset_by_index=(max(0, size - METRIC_DIMENSIONS), size - 1),
         overwrite_a=True,
         check_finite=False,
     )
-    return np.ascontiguousarray(whitening @ directions[:, ::-1], np.float32)
+    mapped = blas.strsm(1.0, factor, directions[:, ::-1], lower=True, trans_a=True)
+    return np.ascontiguousarray(mapped, np.float32)
 
 
 def each_slot_in_turn(slots: IntArray, order: IntArray, most: int) -> IntArray:
@@ -207,10 +241,12 @@ def _sums(rows: FloatArray, slots: IntArray, slot_count: int) -> FloatArray:
 
 def _head(centred: FloatArray, slots: IntArray, counts: IntArray) -> FloatArray:
     """Give the (P, S) weights of a ridge regression on the slots, rare slots weighing more."""
-    weights = (1.0 / np.maximum(counts, 1) ** 0.5)[slots].astype(np.float32)
-    weighted = centred * weights[:, None]
-    gram = (weighted.T @ centred).astype(np.float64)
+    roots = (1.0 / np.maximum(counts, 1) ** 0.25)[slots].astype(np.float32)
+    weighted = centred * roots[:, None]
+    gram = scatter_of(weighted)
     ridge = _HEAD_RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
+    weighted *= roots[:, None]
     targets = _sums(weighted, slots, len(counts))
-    gram += ridge * np.eye(len(gram))
-    return np.ascontiguousarray(np.linalg.solve(gram, targets.T), np.float32)
+    gram[np.diag_indices_from(gram)] += ridge
+    _, weights, _ = lapack.dposv(gram, targets.T.astype(np.float64), lower=True)
+    return np.ascontiguousarray(weights, np.float32)

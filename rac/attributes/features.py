@@ -5,14 +5,11 @@ Letters of shapes: N rows, D embedding and T trunk dimensions, A alternatives, K
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rac.attributes.attribute import Attribute
 from rac.attributes.cells import MISSING, OUTSIDE, Vocabulary, vocabulary_of
@@ -35,6 +32,7 @@ from rac.attributes.rows import Cells
 from rac.attributes.schema import Schema
 from rac.attributes.summary import AttributeSummary, summarise
 from rac.attributes.threshold import CONFIDENCE
+from rac.attributes.workers import single_threads
 from rac.attributes.zero_shot import PromptBank
 from rac.encoders.base import Encoder, FloatArray
 from rac.errors import InputError
@@ -111,7 +109,7 @@ def fill_features(
         kinds=range(len(KINDS)) if kinds is None else kinds,
     )
     asked = {name: asked_cells(coded, name, usable) for name in schema.attributes}
-    choices = filler.choose(embedding, trunk, coded, asked)
+    choices = filler.choose(embedding, trunk, coded, asked, workers=None)
     return {
         name: _filled(filler, name, coded, usable, asked[name], choices[name])
         for name in schema.attributes
@@ -181,13 +179,16 @@ def fit_filler(
 
     names = list(schema.attributes)
     known_of = {name: find_known(cells, name, ok, seed) for name in names}
-    groups_of = _shared_groups(known_of, sample.projection, trunk)
+    shared = _SharedRows.of(known_of, sample.projection, trunk)
 
     def learn(name: str) -> AttributeFiller:
         known = known_of[name]
         places = np.arange(len(known.rows))
-        features = sample.projection.apply(trunk[known.rows])
-        groups = near_duplicate_groups(features) if groups_of is None else groups_of[name]
+        if shared is None:
+            features = sample.projection.apply(trunk[known.rows])
+            groups = near_duplicate_groups(features)
+        else:
+            features, groups = shared.take(known.rows)
         scores = score_prompts(
             bank, name, embedding[known.rows], sample.centre, known.seen(cells), places
         )
@@ -205,22 +206,41 @@ def fit_filler(
             kinds=kinds,
         )
 
-    # Many small eigenproblems: on a busy machine, threads that wait for each other made them 30
-    # times slower than one thread is. Whole attributes go side by side instead.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    # Many small eigenproblems: whole attributes go side by side.
+    with single_threads(workers) as pool:
         fillers = dict(zip(names, pool.map(learn, names), strict=True))
     return Filler(sample.projection, bank, sample.centre, fillers)
 
 
-def _shared_groups(
-    known_of: Mapping[str, Known], projection: Projection, trunk: FloatArray
-) -> dict[str, IntArray] | None:
-    """Find near-duplicates once for all attributes; None where one by one costs less."""
-    rows = np.unique(np.concatenate([known.rows for known in known_of.values()]))
-    if len(rows) ** 2 > sum(len(known.rows) ** 2 for known in known_of.values()):
-        return None
-    groups = near_duplicate_groups(projection.apply(trunk[rows]))
-    return {name: groups[np.searchsorted(rows, one.rows)] for name, one in known_of.items()}
+@dataclass(frozen=True)
+class _SharedRows:
+    """What is found once of R rows that several attributes are learnt from.
+
+    Attributes:
+        rows: (R,) their numbers, ascending.
+        features: (R, P) projected trunk features.
+        groups: (R,) groups of near-duplicates.
+    """
+
+    rows: IntArray
+    features: FloatArray
+    groups: IntArray
+
+    @classmethod
+    def of(
+        cls, known_of: Mapping[str, Known], projection: Projection, trunk: FloatArray
+    ) -> _SharedRows | None:
+        """Look at the rows of all attributes together; None where one by one costs less."""
+        rows = np.unique(np.concatenate([known.rows for known in known_of.values()]))
+        if len(rows) ** 2 > sum(len(known.rows) ** 2 for known in known_of.values()):
+            return None
+        features = projection.apply(trunk[rows])
+        return cls(rows, features, near_duplicate_groups(features))
+
+    def take(self, rows: IntArray) -> tuple[FloatArray, IntArray]:
+        """Give features and groups of some of the rows."""
+        places = np.searchsorted(self.rows, rows)
+        return self.features[places], self.groups[places]
 
 
 @dataclass(frozen=True)
@@ -256,12 +276,14 @@ def _filled(
     rows = np.flatnonzero(asked)
     values: list[str | None] = [None] * len(codes)
     best: list[str | None] = [None] * len(codes)
+    filled = choice.filled.tolist()
+    names = [*map(one.slot_name, range(one.slots)), None]
     probabilities = np.full(len(codes), np.nan)
     probabilities[rows] = choice.probability[:, 0]
-    for place, row in enumerate(rows.tolist()):
-        best[row] = one.slot_name(int(choice.best[place, 0]))
-        if choice.filled[place]:
-            values[row] = best[row]
+    for row, slot, written in zip(rows.tolist(), choice.best[:, 0].tolist(), filled, strict=True):
+        best[row] = names[slot]
+        if written:
+            values[row] = names[slot]
     ruled = ruled_out(cells, name)
     absent = ruled.copy()
     absent[rows] = choice.answer == Answer.NOT_APPLICABLE

@@ -18,11 +18,12 @@ import numpy.typing as npt
 from rac.attributes.attribute import Attribute
 from rac.attributes.cells import MISSING, Vocabulary
 from rac.attributes.combine import Fusion
-from rac.attributes.cooccurrence import row_evidence
+from rac.attributes.cooccurrence import Spoken
 from rac.attributes.evidence import KINDS, NEIGHBOURS, AttributeMemory
 from rac.attributes.projection import Projection
 from rac.attributes.rows import APPLIES, NOT, Cells
 from rac.attributes.threshold import Threshold, shift_probability
+from rac.attributes.workers import single_threads
 from rac.attributes.zero_shot import PromptBank, zero_shot_probabilities
 from rac.encoders.base import FloatArray
 
@@ -93,7 +94,7 @@ class AttributeFiller:
         memory: the known rows; None for zero-shot.
         rows: (M,) row numbers of the memory in the table.
         fusion: the weights of the evidence; None for zero-shot.
-        speaks: for each other column, what its values say; see :mod:`rac.attributes.cooccurrence`.
+        speaks: what the values of other columns say; None for zero-shot.
     """
 
     vocabulary: Vocabulary
@@ -107,7 +108,7 @@ class AttributeFiller:
     memory: AttributeMemory | None = None
     rows: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     fusion: Fusion | None = None
-    speaks: Mapping[str, FloatArray] = field(default_factory=dict)
+    speaks: Spoken | None = None
 
     @property
     def attribute(self) -> Attribute:
@@ -147,10 +148,10 @@ class AttributeFiller:
         """
         prompts = slot_scores(self.slots, zero_shot, cells, self.attribute, rows)
         neighbours = np.full((len(features), NEIGHBOURS), -1, np.int64)
-        if self.memory is None or self.fusion is None:
+        if self.memory is None or self.fusion is None or self.speaks is None:
             return zero_shot_probabilities(prompts, self.logit_scale), neighbours
-        others = {name: cells.codes[name][rows] for name in self.speaks}
-        row_cells = row_evidence(self.speaks, others, prompts.shape)
+        others = {name: cells.codes[name][rows] for name in self.speaks.columns.names}
+        row_cells = self.speaks.evidence(others, len(rows))
         probabilities = np.empty(prompts.shape)
         # Many values make wide arrays; a few rows at a time then.
         step = max(1, _EVIDENCE_NUMBERS // max(1, self.slots * len(KINDS)))
@@ -244,6 +245,8 @@ class Filler:
         trunk: FloatArray,
         cells: Cells,
         asked: Mapping[str, BoolArray],
+        *,
+        workers: int | None = 1,
     ) -> dict[str, Choice]:
         """Answer for the cells asked for.
 
@@ -252,14 +255,19 @@ class Filler:
             trunk: (N, T).
             cells: of the same N rows.
             asked: for each attribute, (N,) which rows' cells to answer for; Q of them are True.
+            workers: attributes answered for side by side; one for each processor if None.
         """
         features = self.projection.apply(trunk)
-        choices = {}
-        for name, wanted in asked.items():
-            rows = np.flatnonzero(wanted)
+
+        def answer(name: str) -> Choice:
+            rows = np.flatnonzero(asked[name])
             scores = self.zero_shot(name, embedding[rows], cells, rows)
-            choices[name] = self.attributes[name].choose(features[rows], scores, cells, rows)
-        return choices
+            return self.attributes[name].choose(features[rows], scores, cells, rows)
+
+        if workers == 1:
+            return {name: answer(name) for name in asked}
+        with single_threads(workers) as pool:
+            return dict(zip(asked, pool.map(answer, asked), strict=True))
 
 
 def score_prompts(

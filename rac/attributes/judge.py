@@ -14,8 +14,8 @@ import numpy as np
 
 from rac.attributes.cells import NOT_APPLICABLE, OUTSIDE
 from rac.attributes.combine import Fusion
-from rac.attributes.cooccurrence import Cooccurrence, row_evidence
-from rac.attributes.evidence import KINDS, AttributeMemory
+from rac.attributes.cooccurrence import Columns, Cooccurrence
+from rac.attributes.evidence import KINDS, AttributeMemory, scatter_of
 from rac.attributes.filler import BoolArray, Doubles, IntArray, ruled_out, slot_scores
 from rac.attributes.folds import assign_folds
 from rac.attributes.known import Known
@@ -40,7 +40,7 @@ class Judged:
         best: (J,) the likeliest slot.
         probability: (J,) of it, corrected by its offset.
         shares: (J, S) probabilities of all slots.
-        evidence: (J, S, F) what spoke for each slot.
+        evidence: (F, J, S) what spoke for each slot.
     """
 
     places: IntArray
@@ -87,19 +87,26 @@ def judge(
     prompts = slot_scores(known.slot_count, zero_shot[places], seen, vocabulary.attribute, places)
     others = {other: codes[places] for other, codes in seen.codes.items() if other != name}
     counted = count_together(cells, name, known)
-    evidence = np.zeros((len(places), known.slot_count, len(KINDS)), np.float32)
+    evidence = np.zeros((len(KINDS), len(places), known.slot_count), np.float32)
     fold_of = folds[places]
+    remembered = known.memory & (known.slots >= 0)
+    scatters = [scatter_of(features[remembered & (folds == fold)]) for fold in range(FOLDS)]
     for fold in range(FOLDS):
-        learn = known.memory & (known.slots >= 0) & (folds != fold)
+        learn = remembered & (folds != fold)
         asked = fold_of == fold
         if not asked.any() or not learn.any():
             continue
-        memory = AttributeMemory(features[learn], known.slots[learn], known.slot_count)
+        memory = AttributeMemory(
+            features[learn],
+            known.slots[learn],
+            known.slot_count,
+            scatter=sum(scatters[:fold] + scatters[fold + 1 :], np.zeros_like(scatters[0])),
+        )
         part = known.rows[(folds == fold) & (known.slots >= 0)]
-        rest = counted.without(_count(cells, name, part, known)).tables()
+        rest = counted.without(_count(cells, name, part, known)).spoken()
         here = {other: codes[asked] for other, codes in others.items()}
-        evidence[asked] = memory.evidence(
-            features[places[asked]], prompts[asked], row_evidence(rest, here, prompts[asked].shape)
+        evidence[:, asked] = memory.evidence(
+            features[places[asked]], prompts[asked], rest.evidence(here, int(asked.sum()))
         ).scores
     truth = known.slots[places]
     reachable = truth >= 0
@@ -108,14 +115,14 @@ def judge(
     truth = np.where(reachable, truth, OUTSIDE)
     shares = np.zeros(prompts.shape)
     weighed = weighed_places(truth, known.slot_count)
-    start = Fusion.fit(evidence[weighed], truth[weighed], kinds=kinds)
+    start = Fusion.fit(evidence[:, weighed], truth[weighed], kinds=kinds)
     for fold in range(FOLDS):
         asked = fold_of == fold
         learn = weighed_places(np.where(asked, OUTSIDE, truth), known.slot_count)
         fusion = start
         if len(learn):
-            fusion = Fusion.fit(evidence[learn], truth[learn], start=start, kinds=kinds)
-        shares[asked] = fusion.probabilities(evidence[asked])
+            fusion = Fusion.fit(evidence[:, learn], truth[learn], start=start, kinds=kinds)
+        shares[asked] = fusion.probabilities(evidence[:, asked])
     best = shares.argmax(axis=1)
     raw = shares.max(axis=1)
     right = best == truth
@@ -144,7 +151,7 @@ def _count(cells: Cells, name: str, rows: IntArray, known: Known) -> Cooccurrenc
     slots[slots < 0] = known.slot_count - 1
     others = {other: codes for other, codes in part.codes.items() if other != name}
     sizes = {other: len(cells.vocabularies[other].names) for other in others}
-    return Cooccurrence.count(slots, others, sizes, known.slot_count)
+    return Cooccurrence.count(slots, others, Columns.of(sizes, known.slot_count), known.slot_count)
 
 
 def weighed_places(truth: IntArray, slot_count: int) -> IntArray:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rac.attributes.combine import Fusion
-from rac.attributes.evidence import KINDS, AttributeMemory
+from rac.attributes.cooccurrence import Spoken
+from rac.attributes.evidence import KINDS, ROW_CELLS, AttributeMemory
 from rac.attributes.filler import AttributeFiller, IntArray, slot_scores
 from rac.attributes.judge import count_together, judge, weighed_places
 from rac.attributes.known import Known
@@ -108,8 +109,10 @@ def learn_attribute(
         offsets=value_offsets(judged.raw, right, judged.best, known.slot_count),
         memory=AttributeMemory(features[remembered], memory_slots, known.slot_count),
         rows=known.rows[remembered],
-        fusion=Fusion.fit(judged.evidence[weighed], judged.truth[weighed], kinds=kinds),
-        speaks=count_together(cells, name, known).tables() if 5 in kinds else {},
+        fusion=Fusion.fit(judged.evidence[:, weighed], judged.truth[weighed], kinds=kinds),
+        speaks=count_together(cells, name, known).spoken()
+        if ROW_CELLS in kinds
+        else Spoken.nothing(known.slot_count),
     )
 
 

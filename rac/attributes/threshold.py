@@ -262,7 +262,8 @@ def vouches(hits: int, cells: int, filled: int, target: float, confidence: float
     >>> [vouches(hits, 1000, 1000, 0.95, 0.95) for hits in (966, 963)]
     [True, False]
     """
-    if clopper_pearson_lower(hits, cells, confidence) < target:
+    # As clopper_pearson_lower(hits, cells, confidence) < target, without inverting the function.
+    if hits < 1 or betainc(hits, cells - hits + 1, target) > 1 - confidence:
         return False
     seen = cells - hits
     # The least number of wrong cells among the filled at which the promise is broken.

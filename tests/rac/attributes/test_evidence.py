@@ -6,8 +6,8 @@ import pytest
 from rac.attributes.attribute import Attribute, Value
 from rac.attributes.cells import vocabulary_of
 from rac.attributes.combine import Fusion
-from rac.attributes.cooccurrence import Cooccurrence, row_evidence
-from rac.attributes.evidence import KINDS, AttributeMemory, votes
+from rac.attributes.cooccurrence import Columns, Cooccurrence
+from rac.attributes.evidence import KINDS, AttributeMemory, scatter_of, votes
 from rac.attributes.folds import assign_folds, near_duplicate_groups
 from rac.attributes.projection import Projection
 from rac.attributes.rows import Cells
@@ -60,12 +60,12 @@ def test_evidence_speaks_for_the_right_value() -> None:
     asked, truth = clusters(1, 60, 3, 0.3)
     memory = AttributeMemory(features, codes, 4)
     evidence = memory.evidence(asked, *np.zeros((2, 60, 4), np.float32))
-    assert evidence.scores.shape == (60, 4, len(KINDS))
+    assert evidence.scores.shape == (len(KINDS), 60, 4)
     assert np.isfinite(evidence.scores).all()
     for kind in (1, 2, 3, 4):
-        assert (evidence.scores[..., kind].argmax(axis=1) == truth).all()
+        assert (evidence.scores[kind].argmax(axis=1) == truth).all()
     # The fourth value has no row: nothing speaks for it.
-    assert (evidence.scores[..., 3, 3] <= evidence.scores[..., 3].min(axis=1)).all()
+    assert (evidence.scores[3, :, 3] <= evidence.scores[3].min(axis=1)).all()
     assert (codes[evidence.neighbours[:, 0]] == truth).all()
 
 
@@ -79,10 +79,10 @@ def test_one_row_is_enough_of_a_memory() -> None:
 def test_fusion_finds_the_temperature_and_ignores_noise() -> None:
     """Values drawn from softmax(2 x): the weight of x must come out near 2, of noise near 0."""
     rng = np.random.default_rng(0)
-    scores = np.zeros((4000, 5, len(KINDS)), np.float32)
-    scores[..., 1] = rng.normal(size=(4000, 5))
-    scores[..., 2] = rng.normal(size=(4000, 5))
-    chances = np.exp(2 * scores[..., 1])
+    scores = np.zeros((len(KINDS), 4000, 5), np.float32)
+    scores[1] = rng.normal(size=(4000, 5))
+    scores[2] = rng.normal(size=(4000, 5))
+    chances = np.exp(2 * scores[1])
     chances /= chances.sum(axis=1, keepdims=True)
     codes = (chances.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
     fusion = Fusion.fit(scores, codes)
@@ -94,9 +94,9 @@ def test_fusion_finds_the_temperature_and_ignores_noise() -> None:
 
 def test_fusion_matches_a_plain_loop() -> None:
     fusion = Fusion(np.array([0.5, 1.0, 0.0, 2.0, 0.1, 0.3, -1.0]))
-    scores = np.random.default_rng(0).normal(size=(3, 4, 7)).astype(np.float32)
+    scores = np.random.default_rng(0).normal(size=(7, 3, 4)).astype(np.float32)
     for cell in range(3):
-        powers = [np.exp(sum(fusion.weights * scores[cell, value])) for value in range(4)]
+        powers = [np.exp(sum(fusion.weights * scores[:, cell, value])) for value in range(4)]
         expected = [power / sum(powers) for power in powers]
         assert fusion.probabilities(scores)[cell] == pytest.approx(expected, rel=1e-5)
 
@@ -115,12 +115,12 @@ def test_the_projection_keeps_what_tells_images_apart() -> None:
 
 def test_an_impossible_slot_gets_nothing_and_the_rest_adds_to_one() -> None:
     fusion = Fusion(np.array([0.5, 1.0, 0.0, 2.0, 0.1, 0.3, -1.0]))
-    scores = np.random.default_rng(0).normal(size=(3, 4, 7)).astype(np.float32)
-    scores[:, 2, 0] = -np.inf
+    scores = np.random.default_rng(0).normal(size=(7, 3, 4)).astype(np.float32)
+    scores[0, :, 2] = -np.inf
     shares = fusion.probabilities(scores)
     assert shares[:, 2].tolist() == [0, 0, 0]
     assert shares.sum(axis=1) == pytest.approx(np.ones(3))
-    rest = fusion.probabilities(scores[:, [0, 1, 3]])
+    rest = fusion.probabilities(scores[:, :, [0, 1, 3]])
     assert shares[:, [0, 1, 3]] == pytest.approx(rest)
 
 
@@ -141,17 +141,45 @@ def test_cells_that_go_together_speak_for_each_other() -> None:
     half each): (10 + 1) / (10 + 2) against one half."""
     slots = np.repeat([0, 1], 10)
     codes = np.repeat([0, 1], 10).astype(np.int32)
-    counted = Cooccurrence.count(slots, {"department": codes}, {"department": 2}, 2)
-    tables = counted.tables()
-    assert tables["department"][0, 0] == pytest.approx(np.log((10 + 1) / 12 / 0.5))
-    found = row_evidence(tables, {"department": np.array([0, 1, -1], np.int32)}, (3, 2))
+    columns = Columns.of({"department": 2, "free text": 10_000_000}, 2)
+    counted = Cooccurrence.count(slots, {"department": codes}, columns, 2)
+    spoken = counted.spoken()
+    assert spoken.table[0, 0] == pytest.approx(np.log((10 + 1) / 12 / 0.5))
+    found = spoken.evidence({"department": np.array([0, 1, -1], np.int32)}, 3)
     assert found[0, 0] > 0 > found[0, 1]
     assert found[1].tolist() == found[0, ::-1].tolist()
     assert found[2].tolist() == [0, 0]
-    fewer = counted.without(
-        Cooccurrence.count(slots[:9], {"department": codes[:9]}, {"department": 2}, 2)
+    fewer = counted.without(Cooccurrence.count(slots[:9], {"department": codes[:9]}, columns, 2))
+    assert fewer.counts.tolist() == [[1, 0], [0, 10]]
+
+
+def test_what_several_cells_say_adds_up() -> None:
+    draw = np.random.default_rng(0)
+    codes = {name: draw.integers(-2, 3, 50).astype(np.int32) for name in ("colour", "size")}
+    slots = draw.integers(0, 4, 50)
+    columns = Columns.of({"colour": 3, "size": 3}, 4)
+    table = Cooccurrence.count(slots, codes, columns, 4).spoken().table
+    found = Cooccurrence.count(slots, codes, columns, 4).spoken().evidence(codes, 50)
+    for row in range(50):
+        expected = np.zeros(4, np.float32)
+        for first, name in ((0, "colour"), (3, "size")):
+            if codes[name][row] >= 0:
+                expected += table[first + codes[name][row]]
+        assert found[row].tolist() == expected.tolist()
+
+
+def test_scatters_of_parts_add_up_and_give_the_same_memory() -> None:
+    features, codes = clusters(0, 90, 3, 0.3)
+    parts = scatter_of(features[:40]) + scatter_of(features[40:])
+    asked, _ = clusters(1, 20, 3, 0.3)
+    whole, added = (
+        AttributeMemory(features, codes, 3, scatter=scatter).evidence(
+            asked, *np.zeros((2, 20, 3), np.float32)
+        )
+        for scatter in (None, parts)
     )
-    assert fewer.counts["department"].tolist() == [[1, 0], [0, 10]]
+    assert added.scores == pytest.approx(whole.scores, abs=2e-3)
+    assert added.neighbours[:, 0].tolist() == whole.neighbours[:, 0].tolist()
 
 
 def test_a_hub_loses_its_pull() -> None:
