@@ -19,6 +19,7 @@ from eval.predictions import Predictions
 from rac.branches.base import CosineHead, Floats, Integers
 from rac.branches.nearest import NearestRows, suits
 from rac.branches.retrieval import RetrievalBranch
+from rac.branches.text import TextBranch
 from rac.errors import InputError
 from rac.fusion import Fusion
 from rac.seen_images import SeenImages, read_seen_images
@@ -46,10 +47,27 @@ class FusionConfig(BaseModel):
     centre: float
     spread: float = Field(gt=0)
     temperature: float = Field(gt=0)
+    text: tuple[float, float] = (0.0, 0.0)
 
     def fusion(self) -> Fusion:
         """Give the fusion itself."""
         return Fusion(**self.model_dump())
+
+
+class TextConfig(BaseModel):
+    """The numbers of a :class:`rac.branches.text.TextBranch`; k and gamma are those of the votes.
+
+    Attributes:
+        dim: E, of the text vectors.
+        temperature: of the similarities.
+        scale: of the cosines.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dim: int = Field(ge=1)
+    temperature: float = Field(gt=0)
+    scale: float = Field(gt=0)
 
 
 class ClassifierConfig(BaseModel):
@@ -68,6 +86,7 @@ class ClassifierConfig(BaseModel):
         gamma: exponent of the class counts that votes are divided by.
         fusion: weights of both branches.
         fallback: weights of the base branch alone, for an empty memory.
+        text: of the text branch; None where it is off, as in every folder of format version 1.
         metric_sha256: of the memory's fitted metric, which the base branch shares.
         tensors_sha256: of ``model.safetensors``; set when saving.
         images_sha256: of ``images.json``; set when saving, None where the images are not known.
@@ -77,7 +96,7 @@ class ClassifierConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 2
     classes: tuple[str, ...] = Field(min_length=2)
     train_counts: tuple[int, ...]
     encoder: str
@@ -89,6 +108,7 @@ class ClassifierConfig(BaseModel):
     gamma: float = Field(ge=0)
     fusion: FusionConfig
     fallback: FusionConfig
+    text: TextConfig | None = None
     metric_sha256: str
     tensors_sha256: str | None = None
     images_sha256: str | None = None
@@ -116,6 +136,8 @@ class ClassifierOutput:
         classes: the C names.
         train_counts: ``(C,)``.
         branches: ``fused``, or ``base`` where the memory had nothing to say.
+        text: ``(N, C)`` log-probabilities of the text branch; None where it is off or the memory
+            had nothing to say.
     """
 
     probabilities: Floats
@@ -125,6 +147,7 @@ class ClassifierOutput:
     classes: tuple[str, ...]
     train_counts: Integers
     branches: Literal["fused", "base"]
+    text: Floats | None = None
 
     @property
     def predicted(self) -> list[str]:
@@ -146,6 +169,7 @@ class RacClassifier:
         head: the base branch, in the metric of the memory.
         memory: rows with labels; labels that are no class of the model are not heard.
         seen: the images that it was trained on and chosen by.
+        text: the text branch; None where it is off.
     """
 
     def __init__(
@@ -154,12 +178,24 @@ class RacClassifier:
         head: CosineHead,
         memory: Memory,
         seen: SeenImages = SeenImages(),  # noqa: B008  it is frozen
+        *,
+        text_names: Floats | None = None,
+        text_prototypes: Floats | None = None,
     ) -> None:
         """Put the parts together.
 
+        Args:
+            config: see the class.
+            head: see the class.
+            memory: see the class; its text vectors, if any, are the text branch's captions.
+            seen: see the class.
+            text_names: ``(C, E)`` unit norm, the embedded names of the classes, where ``config``
+                has a text branch.
+            text_prototypes: ``(C, E)`` unit norm, likewise: the average snippets of the classes.
+
         Raises:
             InputError: the memory's metric is not the one that the base branch was trained in, or
-                the head does not fit the classes.
+                the head or the text branch does not fit the classes or the memory.
             EncoderMismatch: the memory was made with another encoder or in another space.
         """
         memory.require(encoder=config.encoder, space=config.space)
@@ -179,6 +215,9 @@ class RacClassifier:
         self.branch = RetrievalBranch(config.k, config.temperature, config.gamma)
         self.fusion = config.fusion.fusion()
         self.fallback = config.fallback.fusion()
+        self.text: TextBranch | None = None
+        if config.text is not None:
+            self.text = _text_branch(config, config.text, memory, text_names, text_prototypes)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -210,7 +249,19 @@ class RacClassifier:
 
     def with_memory(self, memory: Memory) -> RacClassifier:
         """Give the same model over an edited memory; raises as the constructor does."""
-        return RacClassifier(self.config, self.head, memory, self.seen)
+        return RacClassifier(self.config, self.head, memory, self.seen, **self._text_tensors())
+
+    @cached_property
+    def _text_values(self) -> Floats | None:
+        """What the rows of the memory bring to the text branch; None where it is off."""
+        if self.text is None:
+            return None
+        return self.text.values(self.memory.text_vectors, self.memory_classes)
+
+    def _text_tensors(self) -> dict[str, Floats]:
+        if self.text is None:
+            return {}
+        return {"text_names": self.text.names, "text_prototypes": self.text.prototypes}
 
     def predict(self, features: npt.ArrayLike) -> ClassifierOutput:
         """Classify features; chunk by chunk, so that what is held besides the answer is bounded.
@@ -237,8 +288,9 @@ class RacClassifier:
         starts = range(0, len(vectors), _CHUNK_ROWS) if len(vectors) else range(1)
         parts = [self._chunk(vectors[start : start + _CHUNK_ROWS], alone) for start in starts]
         probabilities, base, retrieval, scores, rows = (
-            np.concatenate(column) for column in zip(*parts, strict=True)
+            np.concatenate(column) for column in zip(*(part[:5] for part in parts), strict=True)
         )
+        told = [text for *_, text in parts if text is not None]
         return ClassifierOutput(
             probabilities=probabilities,
             base=base,
@@ -247,11 +299,12 @@ class RacClassifier:
             classes=self.classes,
             train_counts=self.train_counts,
             branches="base" if alone else "fused",
+            text=np.concatenate(told) if told else None,
         )
 
     def _chunk(
         self, vectors: Floats, alone: bool
-    ) -> tuple[Floats, Floats, Floats, Floats, Integers]:
+    ) -> tuple[Floats, Floats, Floats, Floats, Integers, Floats | None]:
         k, quick = self.config.k, None if alone else self._nearest
         mapped = self.memory.metric.apply(vectors, single=quick is not None)
         base = self.head.log_probabilities(mapped)
@@ -259,12 +312,18 @@ class RacClassifier:
             nothing = np.full((len(vectors), self.config.k), -np.inf, dtype=np.float32)
             said = self.fallback.log_probabilities(base, np.zeros_like(base), self.train_counts)
             silent = np.full_like(base, -np.inf)
-            return np.exp(said), base, silent, nothing, np.full(nothing.shape, -1, dtype=np.int64)
+            nobody = np.full(nothing.shape, -1, dtype=np.int64)
+            return np.exp(said), base, silent, nothing, nobody, None
         near = quick.search(vectors, mapped, k) if quick else self.memory.search(vectors, k)
         classes = np.where(near.rows >= 0, self.memory_classes[near.rows], -1)
         retrieval = self.branch.log_probabilities(near.scores, classes, self.memory_counts)
-        said = self.fusion.log_probabilities(base, retrieval, self.train_counts)
-        return np.exp(said), base, retrieval, near.scores, near.rows
+        text = None
+        if self.text is not None and self._text_values is not None:
+            text = self.text.log_probabilities(
+                near.scores, near.rows, classes, self.memory_counts, self._text_values
+            )
+        said = self.fusion.log_probabilities(base, retrieval, self.train_counts, text)
+        return np.exp(said), base, retrieval, near.scores, near.rows, text
 
     def save(self, folder: str | Path) -> Path:
         """Write the model folder: configuration, tensors, ``memory/`` and ``images.json``.
@@ -283,7 +342,7 @@ class RacClassifier:
         if self.memory.folder is None or self.memory.folder.resolve() != home.resolve():
             Memory.build(
                 home,
-                [Batch(self.memory.vectors, self.memory.rows, None)],
+                [Batch(self.memory.vectors, self.memory.rows, self.memory.text_vectors)],
                 encoder=self.config.encoder,
                 space=self.config.space,
                 metric=self.memory.metric,
@@ -293,6 +352,7 @@ class RacClassifier:
         tensors: dict[str, npt.NDArray[Any]] = {
             "directions": np.ascontiguousarray(self.head.directions, dtype=np.float32),
             "scale": np.array([self.head.scale], dtype=np.float64),
+            **{name: np.ascontiguousarray(of) for name, of in self._text_tensors().items()},
         }
         with replace_file(target / TENSORS) as draft:
             save_file(tensors, draft)
@@ -336,7 +396,8 @@ class RacClassifier:
             tensors = load_file(home / TENSORS) if whole else {}
         except (OSError, SafetensorError) as fault:
             raise InputError(f"{home / TENSORS}: cannot be read ({fault})") from fault
-        if set(tensors) != {"directions", "scale"}:
+        of_text = set() if config.text is None else {"text_names", "text_prototypes"}
+        if set(tensors) != {"directions", "scale"} | of_text:
             raise InputError(f"{home / TENSORS}: is not the file that {CONFIG} vouches for")
         memory = Memory.open(home / MEMORY)
         memory.require(encoder=encoder, space=space)
@@ -344,7 +405,25 @@ class RacClassifier:
         seen = SeenImages()
         if config.images_sha256 is not None:
             seen = read_seen_images(home / IMAGES, config.images_sha256)
-        return cls(config, head, memory, seen)
+        return cls(config, head, memory, seen, **{name: tensors[name] for name in of_text})
+
+
+def _text_branch(
+    config: ClassifierConfig,
+    text: TextConfig,
+    memory: Memory,
+    names: Floats | None,
+    prototypes: Floats | None,
+) -> TextBranch:
+    shape = (len(config.classes), text.dim)
+    if names is None or prototypes is None or {names.shape, prototypes.shape} != {shape}:
+        raise InputError(f"the text branch needs names and prototypes of shape {shape}")
+    if memory.text_dim not in (None, text.dim):
+        raise InputError(
+            f"{memory.folder or 'the memory'}: its text vectors have {memory.text_dim} dimensions, "
+            f"those of this model {text.dim}"
+        )
+    return TextBranch(names, prototypes, config.k, text.temperature, config.gamma, text.scale)
 
 
 def metric_digest(metric: Metric) -> str:
@@ -441,10 +520,10 @@ def to_predictions(
 def _read_config(text: str, path: Path) -> ClassifierConfig:
     try:
         version = json.loads(text).get("format_version")
-        if version != 1:
+        if version not in (1, 2):
             raise InputError(
                 f"{path}: written in version {version} of the model format; this program reads "
-                "version 1. Train the model again, or use the release that wrote it"
+                "versions 1 and 2. Train the model again, or use the release that wrote it"
             )
         return ClassifierConfig.model_validate_json(text)
     except (ValidationError, json.JSONDecodeError, AttributeError) as fault:

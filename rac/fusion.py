@@ -10,6 +10,7 @@ over the log-probabilities of the branches; a softmax of it, with a temperature,
 This is a conditional logit model (McFadden 1974): convex in its five weights, so that its fit has
 one answer, and small enough to be fitted on the few rows that tail classes have. Where the rows
 are fitted class-balanced, ``w5`` learns how far the prior of the training counts must be undone.
+Where the text branch is on, ``(t1 + t2 u) text(c)`` is added to the score; both weights start at 0.
 
 Terms that look at the query (similarity of the nearest row, agreement of the neighbours, entropies
 of both branches, whether both say the same) were measured and left out: with any strength of ridge
@@ -48,24 +49,32 @@ class Fusion:
         centre: mean log count of the classes.
         spread: standard deviation of the log counts, 1 where all are equal.
         temperature: > 0; scores are divided by it before the softmax.
+        text: ``(t1, t2)``, the weights of the text branch; heard where that branch is given.
     """
 
     weights: tuple[float, float, float, float, float]
     centre: float
     spread: float
     temperature: float = 1.0
+    text: tuple[float, float] = (0.0, 0.0)
 
-    def log_probabilities(self, base: Floats, retrieval: Floats, counts: Integers) -> Floats:
+    def log_probabilities(
+        self, base: Floats, retrieval: Floats, counts: Integers, text: Floats | None = None
+    ) -> Floats:
         """Fuse ``(N, C)`` log-probabilities of both branches into ``(N, C)``.
 
         Args:
             base: of the base branch.
             retrieval: of the retrieval branch.
             counts: ``(C,)`` training rows of each class.
+            text: of the text branch; None where it is off.
         """
         u = self.rarity(counts)
         w1, w2, w3, w4, w5 = self.weights
         scores = (w1 + w2 * u) * base + (w3 + w4 * u) * retrieval + w5 * u
+        if text is not None:
+            t1, t2 = self.text
+            scores = scores + (t1 + t2 * u) * text
         return log_softmax(scores / self.temperature)
 
     def rarity(self, counts: Integers) -> DoubleArray:
@@ -76,7 +85,7 @@ class Fusion:
 
 @dataclass(frozen=True)
 class Heard:
-    """What both branches said about rows that neither had seen, and what was right.
+    """What the branches said about rows that none of them had seen, and what was right.
 
     Attributes:
         base: ``(N, C)`` log-probabilities.
@@ -84,12 +93,14 @@ class Heard:
         truth: ``(N,)`` class of each row.
         weights: ``(N,)`` >= 0. A row whose class had no other row when it was held out cannot be
             found by anyone and must have 0.
+        text: ``(N, C)`` log-probabilities of the text branch; None where it is off.
     """
 
     base: Floats
     retrieval: Floats
     truth: Integers
     weights: DoubleArray
+    text: Floats | None = None
 
 
 def unfitted_fusion(counts: Integers, *, with_retrieval: bool = True) -> Fusion:
@@ -118,9 +129,11 @@ def fit_fusion(
     easier than new images, validation rows few but honest.
 
     Args:
-        heard: sets of held-out rows; those without a weight above zero are left out.
+        heard: sets of held-out rows; those without a weight above zero are left out. The text
+            branch gets a weight where all of them have heard it.
         counts: ``(C,)`` training rows of each class.
-        with_retrieval: False fits the base branch alone, for when the memory is empty.
+        with_retrieval: False fits the base branch alone, for when the memory is empty; nor is the
+            text branch heard then.
         ridge: weight of the squared distance from :func:`unfitted_fusion`, >= 0.
 
     Returns:
@@ -134,19 +147,22 @@ def fit_fusion(
     if not sets:
         return start
     u = torch.from_numpy(start.rarity(counts))
-    origin = torch.tensor(start.weights, dtype=torch.float64)
+    with_text = with_retrieval and all(one.text is not None for one in sets)
+    text = start.text if with_text else ()
+    origin = torch.tensor((*start.weights, *text), dtype=torch.float64)
     # Where all counts are equal, or one branch is silent, its weights stay where they are.
-    free = torch.tensor(
-        [1.0, 1.0, float(with_retrieval), float(with_retrieval), 1.0], dtype=torch.float64
-    )
+    free = torch.ones_like(origin)
+    free[2:4] = float(with_retrieval)
     parts = []
     for one in sets:
         kept = one.weights > 0
         terms = [
-            torch.from_numpy(said[kept].astype(np.float64)) for said in (one.base, one.retrieval)
+            torch.from_numpy(said[kept].astype(np.float64))
+            for said in (one.base, one.retrieval, one.text if with_text else None)
+            if said is not None
         ]
         say = torch.from_numpy(one.weights[kept] / one.weights.sum())
-        parts.append((terms[0], terms[1], torch.from_numpy(one.truth[kept]), say))
+        parts.append((terms, torch.from_numpy(one.truth[kept]), say))
     theta = origin.clone().requires_grad_(True)
     optimiser = torch.optim.LBFGS([theta], max_iter=200, line_search_fn="strong_wolfe")
 
@@ -154,8 +170,10 @@ def fit_fusion(
         optimiser.zero_grad()
         w = origin + (theta - origin) * free
         loss = ridge * ((w - origin) ** 2).sum()
-        for base, retrieval, truth, say in parts:
+        for (base, retrieval, *told), truth, say in parts:
             scores = (w[0] + w[1] * u) * base + (w[2] + w[3] * u) * retrieval + w[4] * u
+            for said in told:
+                scores = scores + (w[5] + w[6] * u) * said
             each = cross_entropy(scores, truth, reduction="none")
             loss = loss + (say * each).sum() / len(parts)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -163,8 +181,14 @@ def fit_fusion(
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
     found = (origin + (theta.detach() - origin) * free).tolist()
-    w1, w2, w3, w4, w5 = (float(weight) for weight in found)
-    return replace(start, weights=(w1, w2, w3, w4, w5))
+    w1, w2, w3, w4, w5, *of_text = (float(weight) for weight in found)
+    t1, t2 = of_text or start.text
+    return replace(start, weights=(w1, w2, w3, w4, w5), text=(t1, t2))
+
+
+def fused(fusion: Fusion, heard: Heard, counts: Integers) -> Floats:
+    """Give the ``(N, C)`` fused log-probabilities of held-out rows."""
+    return fusion.log_probabilities(heard.base, heard.retrieval, counts, heard.text)
 
 
 def calibrate(fusion: Fusion, heard: Heard, counts: Integers) -> Fusion:
@@ -185,7 +209,7 @@ def calibrate(fusion: Fusion, heard: Heard, counts: Integers) -> Fusion:
     if not kept.any():
         return fusion
     plain = replace(fusion, temperature=1.0)
-    said = plain.log_probabilities(heard.base[kept], heard.retrieval[kept], counts)
+    said = fused(plain, heard, counts)[kept]
     scores = torch.from_numpy(said.astype(np.float64))
     truth = torch.from_numpy(heard.truth[kept])
     say = torch.from_numpy(heard.weights[kept] / heard.weights.sum())

@@ -183,6 +183,7 @@ def _write_csv(predictions: Predictions, path: Path) -> None:
 
 def _joined(outputs: list[ClassifierOutput]) -> ClassifierOutput:
     first = outputs[0]
+    told = [one.text for one in outputs if one.text is not None]
     return ClassifierOutput(
         probabilities=np.concatenate([one.probabilities for one in outputs]),
         base=np.concatenate([one.base for one in outputs]),
@@ -194,4 +195,5 @@ def _joined(outputs: list[ClassifierOutput]) -> ClassifierOutput:
         classes=first.classes,
         train_counts=first.train_counts,
         branches=first.branches,
+        text=np.concatenate(told) if told else None,
     )

@@ -153,7 +153,7 @@ def test_damage_is_refused(tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     for change, message in (
         ({"surprise": 1}, "surprise"),
-        ({"format_version": 2}, "version 2"),
+        ({"format_version": 3}, "version 3"),
         ({"classes": ["a", "a", "b"]}, "named twice"),
     ):
         (folder / "config.json").write_text(json.dumps(config | change))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rac.branches.base import log_softmax
-from rac.fusion import Heard, calibrate, fit_fusion, unfitted_fusion
+from rac.fusion import Heard, calibrate, fit_fusion, fused, unfitted_fusion
 from tests.reference.fusion import slow_fusion
 
 
@@ -97,3 +97,32 @@ def test_calibration_recovers_a_known_temperature() -> None:
     )
     said = Heard(sharp, np.zeros_like(sharp), truth, np.ones(len(truth)))
     assert calibrate(fusion, said, counts).temperature == pytest.approx(3.0, rel=0.1)
+
+
+def test_text_is_heard_as_far_as_it_helps() -> None:
+    said, counts = heard(3000)
+    generator = np.random.default_rng(3)
+    hint = generator.normal(size=said.base.shape)
+    hint[np.arange(len(hint)), said.truth] += 3
+    told = replace(said, text=log_softmax(hint))
+    noisy = replace(said, text=log_softmax(generator.normal(size=hint.shape)))
+    fitted, without = fit_fusion([told], counts), fit_fusion([said], counts)
+    assert fitted.text[0] > 0.3
+    assert abs(fit_fusion([noisy], counts).text[0]) < 0.1
+    assert without.text == (0.0, 0.0)
+
+    def loss(scores: np.ndarray) -> float:
+        return -float(scores[np.arange(len(scores)), said.truth].mean())
+
+    assert loss(fused(fitted, told, counts)) < loss(fused(without, said, counts)) - 0.05
+    t1, t2 = fitted.text
+    rest = replace(fitted, text=(0.0, 0.0)).log_probabilities(said.base, said.retrieval, counts)
+    expected = log_softmax(rest + (t1 + t2 * fitted.rarity(counts)) * told.text)
+    np.testing.assert_allclose(fused(fitted, told, counts), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_text_is_fitted_only_where_every_set_has_heard_it() -> None:
+    said, counts = heard()
+    told = replace(said, text=said.base)
+    assert fit_fusion([said, told], counts) == fit_fusion([said, said], counts)
+    assert fit_fusion([told], counts, with_retrieval=False).text == (0.0, 0.0)
