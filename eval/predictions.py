@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from eval.arrays import Ints
+from eval.csv_texts import csv_columns, read_csv_texts
 from eval.errors import ReportFault
 from eval.header import HEADER_KEY, RunHeader, header_from_bytes
 from eval.image_sets import ImageSet
@@ -54,18 +54,20 @@ class PredictionFile:
     Attributes:
         path: the file.
         header: what it says once for all rows.
+        table: the rows of a CSV, which is read whole; None for Parquet.
     """
 
     path: Path
     header: RunHeader
+    table: pa.Table | None = None
 
     def blocks(self) -> Iterator[RowBlock]:
         """Read the file in blocks of rows, in order; memory does not grow with the rows.
 
         Ids are not checked for being unique.
         """
-        if self.path.suffix.lower() == ".csv":
-            yield RowBlock(_read_csv(self.path), self.header)
+        if self.table is not None:
+            yield RowBlock(self.table, self.header)
             return
         first = 0
         # With its default, the reader would fetch all row groups ahead and hold them.
@@ -81,16 +83,15 @@ class PredictionFile:
 
         Of a Parquet file only the row groups are read that hold them.
         """
-        if self.path.suffix.lower() == ".csv":
-            return _read_csv(self.path).take(pa.array(positions))
+        if self.table is not None:
+            return self.table.take(pa.array(positions))
         columns = [name for name in COLUMNS if name not in SCORE_COLUMNS]
         return read_rows(self.path, positions, columns)
 
     def read(self) -> Predictions:
         """Read the whole file into memory."""
-        if self.path.suffix.lower() == ".csv":
-            table = _read_csv(self.path)
-        else:
+        table = self.table
+        if table is None:
             names = [name for name in pq.read_schema(self.path).names if name in COLUMNS]
             table = pq.read_table(self.path, columns=names)
         block = RowBlock(table, self.header)
@@ -206,8 +207,13 @@ def open_predictions(
     suffix = file.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise ReportFault(f"{file}: predictions are read from .csv or .parquet")
+    table = None
     try:
-        schema = _read_csv(file).schema if suffix == ".csv" else pq.read_schema(file)
+        if suffix == ".csv":
+            table = read_csv_texts(file, PLAIN_COLUMNS)
+            schema = pa.schema([(name, pa.string()) for name in csv_columns(file)])
+        else:
+            schema = pq.read_schema(file)
     except (pa.ArrowInvalid, OSError) as fault:
         raise ReportFault(f"{file}: not a readable {suffix} file ({fault})") from fault
     require_columns(schema, str(file))
@@ -218,12 +224,12 @@ def open_predictions(
     elif said is not None:
         known = header.classes
     else:
-        if any(column in schema.names for column in SCORE_COLUMNS):
+        if table is None and any(column in schema.names for column in SCORE_COLUMNS):
             raise ReportFault(
                 f"{file}: has scores but does not say in which order its classes are; name the "
                 "classes in the order of the scores (--classes)"
             )
-        known = sorted(_names_in(file, schema) | set(train_counts or {}))
+        known = sorted(_names_in(file, table) | set(train_counts or {}))
     require_classes(known)
     counts = header.train_counts
     if train_counts is not None:
@@ -243,6 +249,7 @@ def open_predictions(
             train_counts=counts,
             training=training or header.training,
         ),
+        table=table,
     )
 
 
@@ -260,14 +267,13 @@ def _foreign(file: Path) -> RunHeader:
     )
 
 
-def _names_in(file: Path, schema: pa.Schema) -> set[str]:
+def _names_in(file: Path, table: pa.Table | None) -> set[str]:
     """The classes that a foreign table speaks of."""
     wanted = ("label", "prediction", "base_prediction", "retrieval_prediction", "top_classes")
-    columns = [name for name in wanted if name in schema.names]
-    if file.suffix.lower() == ".csv":
-        table = _read_csv(file).select(columns)
-    else:
-        table = pq.read_table(file, columns=columns)
+    if table is None:
+        names_there = pq.read_schema(file).names
+        table = pq.read_table(file, columns=[name for name in wanted if name in names_there])
+    columns = [name for name in wanted if name in table.column_names]
     names: set[str] = set()
     for column in columns:
         cells = table.column(column)
@@ -276,16 +282,3 @@ def _names_in(file: Path, schema: pa.Schema) -> set[str]:
         distinct = pc.unique(cells.cast(pa.string()))
         names.update(name for name in distinct.to_pylist() if name is not None)
     return names
-
-
-def _read_csv(file: Path) -> pa.Table:
-    with pyarrow.csv.open_csv(file) as reader:
-        names = reader.schema.names
-    read = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        include_columns=[name for name in names if name in PLAIN_COLUMNS],
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=True,
-    )
-    return pyarrow.csv.read_csv(file, convert_options=read)

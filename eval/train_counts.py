@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
+from eval.csv_texts import csv_columns, read_csv_texts
 from eval.errors import ReportFault
 from eval.image_sets import ImageSet, image_set
 
@@ -35,16 +35,15 @@ def read_train_counts(path: str | Path) -> dict[str, int]:
         raise ReportFault(f"{file}: there is no such file of training counts")
     if file.suffix.lower() == ".json":
         return _from_json(file)
-    table = _read(file)
-    label = next((name for name in _LABEL_NAMES if name in table.column_names), None)
+    there = _columns(file)
+    label = next((name for name in _LABEL_NAMES if name in there), None)
     if label is None:
-        raise ReportFault(
-            f"{file}: has no column 'label'; it has {', '.join(table.column_names) or 'none'}"
-        )
+        raise ReportFault(f"{file}: has no column 'label'; it has {', '.join(there) or 'none'}")
+    column = next((name for name in _COUNT_NAMES if name in there), None)
+    table = _read(file, [label] if column is None else [label, column])
     if pa.types.is_floating(table.column(label).type):
         raise ReportFault(f"{file}: column {label!r} must hold text or whole numbers, not floats")
     labels: list[str | None] = table.column(label).cast(pa.string()).to_pylist()
-    column = next((name for name in _COUNT_NAMES if name in table.column_names), None)
     if column is None:
         return dict(Counter(name for name in labels if name is not None))
     counts: dict[str, int] = {}
@@ -73,11 +72,11 @@ def read_train_images(path: str | Path) -> ImageSet | None:
     file = Path(path)
     if file.suffix.lower() == ".json":
         return None
-    table = _read(file)
-    if "content_hash" not in table.column_names:
+    if "content_hash" not in _columns(file):
         return None
+    hashes = _read(file, ["content_hash"]).column("content_hash")
     try:
-        return image_set(table.column("content_hash").cast(pa.string()).to_pylist(), str(file))
+        return image_set(hashes.cast(pa.string()).to_pylist(), str(file))
     except ReportFault as fault:
         raise ReportFault(f"{file}: {fault}") from fault
 
@@ -91,7 +90,10 @@ def read_classes(path: str | Path) -> list[str]:
     file = Path(path)
     if not file.is_file():
         raise ReportFault(f"{file}: there is no such file of classes")
-    lines: Sequence[str] = file.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as fault:
+        raise ReportFault(f"{file}: is not a text file in UTF-8 ({fault})") from fault
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise ReportFault(f"{file}: holds no class")
@@ -108,22 +110,26 @@ def _from_json(file: Path) -> dict[str, int]:
     return {str(name): _whole(count, f"{file}: class {name!r}") for name, count in said.items()}
 
 
-def _read(file: Path) -> pa.Table:
+def _columns(file: Path) -> list[str]:
+    """The names of a table's columns."""
+    suffix = file.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise ReportFault(f"{file}: training counts are read from .csv, .parquet or .json")
     try:
-        if file.suffix.lower() == ".parquet":
-            return pq.read_table(file)
-        if file.suffix.lower() == ".csv":
-            with pyarrow.csv.open_csv(file) as reader:
-                names = reader.schema.names
-            texts = pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                null_values=[""],
-                strings_can_be_null=True,
-            )
-            return pyarrow.csv.read_csv(file, convert_options=texts)
+        names: list[str] = csv_columns(file) if suffix == ".csv" else pq.read_schema(file).names
     except (pa.ArrowInvalid, OSError) as fault:
         raise ReportFault(f"{file}: not a readable table ({fault})") from fault
-    raise ReportFault(f"{file}: training counts are read from .csv, .parquet or .json")
+    return names
+
+
+def _read(file: Path, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a table that has them; it may hold images in others."""
+    try:
+        if file.suffix.lower() == ".csv":
+            return read_csv_texts(file, columns)
+        return pq.read_table(file, columns=list(columns))
+    except (pa.ArrowInvalid, OSError) as fault:
+        raise ReportFault(f"{file}: not a readable table ({fault})") from fault
 
 
 def _whole(cell: object, place: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -141,14 +142,15 @@ def _opened(
     trained = read_train_images(train_counts) if train_counts else None
     order = read_classes(classes) if classes else None
 
-    def opened(path: Path, name: str | None = None) -> PredictionFile:
-        return open_predictions(
-            path, name=name, classes=order, train_counts=counts, training=trained
-        )
-
-    files = [opened(path) for path in paths]
+    files = [
+        open_predictions(path, classes=order, train_counts=counts, training=trained)
+        for path in paths
+    ]
     if len({file.header.name for file in files}) == len(files):
         return files
     stems = [path.stem for path in paths]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
-    return [opened(path, name) for path, name in zip(paths, names, strict=True)]
+    return [
+        replace(file, header=replace(file.header, name=name))
+        for file, name in zip(files, names, strict=True)
+    ]

@@ -112,7 +112,7 @@ def test_float_labels_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("id,label\n1,a\n", "no column 'prediction'; it has id, label"),
+        ("id,label,colour\n1,a,red\n", "no column 'prediction'; it has id, label, colour"),
         ("id,label,prediction\n1,a,a\n1,a,a\n", "row 2, column 'id': '1' is also the id of row 1"),
         ("id,label,prediction,confidence\n1,a,a,high\n", "'confidence' must hold numbers"),
         ("id,label,prediction,confidence\n1,a,a,1.5\n", r"row 1 \(id '1'\), column 'confidence'"),

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from eval.errors import ReportFault
 from eval.predictions import Predictions, write_predictions
-from eval.train_counts import read_train_counts
+from eval.train_counts import read_classes, read_train_counts
 from rac.cli.report import report
 from rac.errors import JobFailed
 
@@ -206,3 +206,9 @@ def test_faults_of_train_counts_name_the_place(tmp_path, name, text, said):
     (tmp_path / name).write_text(text)
     with pytest.raises(ReportFault, match=said):
         read_train_counts(tmp_path / name)
+
+
+def test_a_file_of_classes_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "classes.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(ReportFault, match=r"classes.txt: is not a text file in UTF-8"):
+        read_classes(tmp_path / "classes.txt")
