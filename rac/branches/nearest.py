@@ -15,6 +15,8 @@ own search. Thus this changes the time, and of the answer the last digits of the
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rac.branches.base import Floats, Integers
+from rac.cores import usable_cores
 from retrieval_index import Memory, Neighbours
 from retrieval_index.approximate import score_proposals
 from retrieval_index.ranking import best_first
@@ -39,8 +42,9 @@ _SPARE = 34
 _CERTAIN = 8.0
 #: The best n rows lie in the n groups whose best rows are best, so few numbers must be sorted.
 _GROUP = 16
-_MOST_CHUNK = 1024
-_BUFFER_NUMBERS = 1 << 24
+_MOST_CHUNK = 512
+_MOST_WORKERS = 8
+_BUFFER_NUMBERS = 1 << 25
 _LARGEST = 127
 
 
@@ -63,9 +67,10 @@ class NearestRows:
         rounded[:count] = np.rint(self._rows / np.float32(self._step))
         self._loss = _largest_loss(self._rows, rounded[:count], self._step)
         self._rounded = torch.from_numpy(rounded).T
-        self._chunk = min(_MOST_CHUNK, _BUFFER_NUMBERS // len(rounded))
+        workers = min(usable_cores(), _MOST_WORKERS)
+        chunk = min(_MOST_CHUNK, _BUFFER_NUMBERS // (workers * len(rounded)))
         # Fresh pages would cost as much as the products that are written to them.
-        self._buffer = torch.empty((self._chunk, len(rounded)), dtype=torch.int32)
+        self._buffers = torch.empty((workers, chunk, len(rounded)), dtype=torch.int32)
         self._alone = threading.Lock()
 
     def search(self, features: Floats, mapped: Floats, k: int) -> Neighbours:
@@ -82,18 +87,28 @@ class NearestRows:
         """
         answer = Neighbours.none(len(mapped), k)
         certain = np.zeros(len(mapped), dtype=np.bool_)
-        with self._alone:
-            for start in range(0, len(mapped), self._chunk):
-                part = slice(start, start + self._chunk)
-                found, certain[part] = self._settled(mapped[part], k)
+        workers, chunk, _ = self._buffers.shape
+
+        def work(first: int) -> None:
+            for start in range(first * chunk, len(mapped), workers * chunk):
+                part = slice(start, start + chunk)
+                found, certain[part] = self._settled(mapped[part], k, self._buffers[first])
                 answer.scores[part], answer.rows[part] = found.scores, found.rows
+
+        with self._alone:
+            if len(mapped) <= chunk:
+                work(0)
+            else:
+                _in_threads(work, workers)
         again = np.flatnonzero(~certain)
         if len(again):
             found = self._memory.search(features[again], k)
             answer.scores[again], answer.rows[again] = found.scores, found.rows
         return answer
 
-    def _settled(self, queries: Floats, k: int) -> tuple[Neighbours, npt.NDArray[np.bool_]]:
+    def _settled(
+        self, queries: Floats, k: int, buffer: torch.Tensor
+    ) -> tuple[Neighbours, npt.NDArray[np.bool_]]:
         """Give ``(B, k)`` neighbours of B queries, and ``(B,)`` whether they are certain."""
         import torch
 
@@ -101,20 +116,22 @@ class NearestRows:
         steps[steps == 0.0] = 1.0
         rounded = np.rint(queries / steps).astype(np.int8)
         loss = np.linalg.norm(queries - rounded * steps, axis=1) + self._loss
-        rows, limit = self._candidates(torch.from_numpy(rounded), k + _SPARE)
+        rows, limit = self._candidates(torch.from_numpy(rounded), k + _SPARE, buffer)
         scores = score_proposals(Stack([self._rows]), queries, rows)
         found = best_first(scores, rows, self._places, k)
         bound = limit * (steps[:, 0] * self._step) + _CERTAIN * loss / np.sqrt(queries.shape[1])
         return found, found.scores[:, -1] > bound
 
-    def _candidates(self, queries: torch.Tensor, wide: int) -> tuple[Integers, Integers]:
+    def _candidates(
+        self, queries: torch.Tensor, wide: int, buffer: torch.Tensor
+    ) -> tuple[Integers, Integers]:
         """Give the ``(B, wide)`` best rows by products of bytes, -1 for none, and ``(B,)`` the
         product that no other row exceeds.
         """
         import torch
 
         count = len(queries)
-        products = torch._int_mm(queries, self._rounded, out=self._buffer[:count])
+        products = torch._int_mm(queries, self._rounded, out=buffer[:count])
         # Row r is member r // groups of group r % groups: so the best of each are found in one
         # pass over the numbers as they lie.
         grouped = products.view(count, _GROUP, self._groups)
@@ -151,6 +168,29 @@ def suits(memory: Memory, k: int) -> bool:
     import torch
 
     return bool(torch.cpu._is_vnni_supported())
+
+
+def _in_threads(work: Callable[[int], None], count: int) -> None:
+    """Do work 0 to ``count - 1`` side by side, each in a thread that starts no further ones.
+
+    Threads within each operation would have to wait for each other some ten times a chunk.
+    """
+    import faiss
+    import torch
+
+    before = torch.get_num_threads()
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        faiss.omp_set_num_threads(1)
+
+    try:
+        with ThreadPoolExecutor(count, "nearest", begin) as pool:
+            for _ in pool.map(work, range(count)):
+                pass
+    finally:
+        # What a thread sets is also the number that threads to come begin with.
+        torch.set_num_threads(before)
 
 
 def _largest_loss(rows: Floats, rounded: npt.NDArray[np.int8], step: float) -> float:

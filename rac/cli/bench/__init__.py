@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from rac.cli.bench import classify, embed, fill, memory, warm_cache
+from rac.cli.bench import classify, embed, fill, memory, predict, warm_cache
 
 app = typer.Typer(
     help="Measure against the usual ways of doing it, both sides in one run.",
@@ -15,3 +15,4 @@ app.command()(embed.embed)
 app.command()(fill.fill)
 app.command("warm-cache")(warm_cache.warm_cache)
 app.command()(memory.memory)
+app.command()(predict.predict)
