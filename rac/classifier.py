@@ -19,7 +19,7 @@ from eval.predictions import Predictions
 from rac.branches.base import CosineHead, Floats, Integers
 from rac.branches.nearest import NearestRows, suits
 from rac.branches.retrieval import RetrievalBranch
-from rac.branches.text import TextBranch
+from rac.branches.text import Snippets, TextBranch, snippets
 from rac.errors import InputError
 from rac.fusion import Fusion
 from rac.seen_images import SeenImages, read_seen_images
@@ -252,11 +252,12 @@ class RacClassifier:
         return RacClassifier(self.config, self.head, memory, self.seen, **self._text_tensors())
 
     @cached_property
-    def _text_values(self) -> Floats | None:
-        """What the rows of the memory bring to the text branch; None where it is off."""
+    def _snippets(self) -> Snippets | None:
+        """The snippets of the memory's rows; None where the text branch is off."""
         if self.text is None:
             return None
-        return self.text.values(self.memory.text_vectors, self.memory_classes)
+        captions = self.memory.text_vectors
+        return Snippets(self.text, snippets(self.text.names, captions, self.memory_classes))
 
     def _text_tensors(self) -> dict[str, Floats]:
         if self.text is None:
@@ -318,9 +319,9 @@ class RacClassifier:
         classes = np.where(near.rows >= 0, self.memory_classes[near.rows], -1)
         retrieval = self.branch.log_probabilities(near.scores, classes, self.memory_counts)
         text = None
-        if self.text is not None and self._text_values is not None:
+        if self.text is not None and self._snippets is not None:
             text = self.text.log_probabilities(
-                near.scores, near.rows, classes, self.memory_counts, self._text_values
+                near.scores, near.rows, classes, self.memory_counts, self._snippets
             )
         said = self.fusion.log_probabilities(base, retrieval, self.train_counts, text)
         return np.exp(said), base, retrieval, near.scores, near.rows, text

@@ -4,15 +4,19 @@ Long et al. (CVPR 2022, section 3.2) give the texts of the neighbours through a 
 classifier. A class can then be believed because of how the neighbours are called and described,
 also where their labels are others: what is said of one apple speaks for all apples.
 
-A row's snippet is the name of its class, and its caption where it has one. The snippets of the
-neighbours are averaged by an attention over their similarities, balanced by class as the votes are,
-and compared with the average snippet of each class's training rows.
+A row's snippet is the name of its class, and its caption where it has one. It is read as
+probabilities of the classes, by its cosines with the average snippet of each class's training rows,
+both as they differ from what all classes have in common. The answer is the average of what the
+neighbours' snippets say, by an attention over their similarities that is balanced by class as the
+votes are. Averaging the snippets first and reading the average was measured too: on its own that
+answers rows of grocery-store-lt with a macro accuracy of .668, where this has .699.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -20,12 +24,16 @@ import numpy.typing as npt
 
 from rac.branches.base import Floats, Integers, class_means, log_softmax
 from rac.branches.retrieval import Lookup
+from rac.branches.votes import SMOOTHING
 from retrieval_index.arrays import unit_norm
+
+#: Most numbers in one table of readings, 256 MiB.
+_MOST_NUMBERS = 2**26
 
 
 @dataclass(frozen=True, eq=False)
 class TextBranch:
-    """Attention over the neighbours' snippets, to logits.
+    """Attention over what the neighbours' snippets say of the classes.
 
     Attributes:
         names: ``(C, E)`` float32, unit norm: the embedded names of the classes.
@@ -33,7 +41,7 @@ class TextBranch:
         k: neighbours that are heard, at least 1.
         temperature: of the similarities, > 0.
         gamma: exponent of the class counts that the attention is divided by, >= 0.
-        scale: > 0, the logit of a class whose prototype the neighbours' snippets equal.
+        scale: of the cosines of snippets and prototypes, > 0.
     """
 
     names: Floats
@@ -43,22 +51,8 @@ class TextBranch:
     gamma: float
     scale: float
 
-    def values(self, captions: Floats | None, classes: Integers) -> Floats:
-        """Give what the rows of a memory bring to the attention.
-
-        Args:
-            captions: ``(M, E)`` unit-norm text vectors, zero for a row without a caption; None
-                where no row has one.
-            classes: ``(M,)`` class of each row, -1 where it is none of the model's.
-
-        Returns:
-            ``(M, C)`` cosines with the prototypes; the ``(M, E)`` snippets where these are smaller.
-        """
-        told = snippets(self.names, captions, classes)
-        return told @ self.prototypes.T if self._compared_first else told
-
     def log_probabilities(
-        self, scores: Floats, rows: Integers, classes: Integers, counts: Integers, values: Floats
+        self, scores: Floats, rows: Integers, classes: Integers, counts: Integers, told: Snippets
     ) -> Floats:
         """Give ``(N, C)`` log-probabilities; a query without a neighbour gets the even share.
 
@@ -67,25 +61,58 @@ class TextBranch:
             rows: ``(N, K)`` row of each neighbour in the memory, -1 where there is none.
             classes: ``(N, K)`` class of each neighbour; those with -1 are not heard.
             counts: ``(C,)`` rows of each class in the memory.
-            values: what :meth:`values` gave of the memory's M rows.
+            told: the snippets of the memory's rows, as this branch reads them.
         """
-        from scipy.sparse import csr_array  # type: ignore[import-untyped]
-
         heard = classes[:, : self.k]
         weights = attention(
             scores[:, : self.k], heard, counts, temperature=self.temperature, gamma=self.gamma
         )
-        places = np.where(heard >= 0, rows[:, : self.k], 0).ravel()
-        ends = np.arange(len(heard) + 1) * heard.shape[1]
-        said = csr_array((weights.ravel(), places, ends), (len(heard), len(values))) @ values
-        if not self._compared_first:
-            said = said @ self.prototypes.T
-        return log_softmax(self.scale * said)
+        near = np.where(heard >= 0, rows[:, : self.k], 0)
+        answer = np.empty((len(near), len(self.names)), dtype=np.float32)
+        step = max(1, _MOST_NUMBERS // max(1, near.shape[1] * len(self.names)))
+        for start in range(0, len(near), step):
+            block = slice(start, start + step)
+            answer[block] = told.average(weights[block], near[block])
+        even = 1.0 / len(self.names)
+        answer += even * (1.0 - weights.sum(axis=1, keepdims=True))
+        return np.asarray(np.log((1 - SMOOTHING) * answer + SMOOTHING * even), dtype=np.float32)
 
-    @property
-    def _compared_first(self) -> bool:
-        classes, dimension = self.prototypes.shape
-        return bool(classes <= dimension)
+    def read(self, snippets: Floats) -> Floats:
+        """Give the ``(M, C)`` probabilities of the classes by ``(M, E)`` snippets alone."""
+        common = self.prototypes.mean(axis=0)
+        cosines = unit_norm(snippets - common) @ unit_norm(self.prototypes - common).T
+        return np.exp(log_softmax(self.scale * cosines))
+
+
+@dataclass(frozen=True, eq=False)
+class Snippets:
+    """The snippets of a memory's rows, and how a branch reads them.
+
+    Attributes:
+        branch: that reads them.
+        vectors: ``(M, E)`` unit norm, see :func:`snippets`.
+    """
+
+    branch: TextBranch
+    vectors: Floats
+
+    def average(self, weights: Floats, rows: Integers) -> Floats:
+        """Give the ``(N, C)`` weighted sums of what ``(N, K)`` rows say."""
+        from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+        said, places = self._all, rows
+        if said is None:
+            used, places = np.unique(rows, return_inverse=True)
+            said = self.branch.read(self.vectors[used])
+        ends = np.arange(len(rows) + 1) * rows.shape[1]
+        picked = csr_array((weights.ravel(), places.ravel(), ends), (len(rows), len(said)))
+        return np.asarray(picked @ said, dtype=np.float32)
+
+    @cached_property
+    def _all(self) -> Floats | None:
+        """``(M, C)`` what each row says; None where that is too much to be kept."""
+        small = len(self.vectors) * len(self.branch.names) <= _MOST_NUMBERS
+        return self.branch.read(self.vectors) if small else None
 
 
 def attention(
@@ -144,30 +171,25 @@ def prototypes(names: Floats, told: Floats, classes: Integers) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What a lookup found, in snippets.
+    """What a lookup found, with the snippets of the memory that was searched.
 
     Attributes:
         lookup: the queries and what they found.
         rows: ``(N, K)`` row of each neighbour, -1 where there is none.
-        names: ``(C, E)`` unit norm.
         prototypes: ``(C, E)`` of the rows in that memory.
-        captions: ``(M, E)`` of all rows, or None.
-        classes: ``(M,)`` of all rows.
+        snippets: ``(M, E)`` of the rows that ``rows`` counts.
     """
 
     lookup: Lookup
     rows: Integers
-    names: Floats
     prototypes: Floats
-    captions: Floats | None
-    classes: Integers
+    snippets: Floats
 
     def heard_by(self, branch: TextBranch) -> Floats:
         """Give ``(N, C)`` log-probabilities of the queries, by the prototypes of that memory."""
         own = replace(branch, prototypes=self.prototypes)
-        found = self.lookup
-        values = own.values(self.captions, self.classes)
-        return own.log_probabilities(found.scores, self.rows, found.classes, found.counts, values)
+        found, told = self.lookup, Snippets(own, self.snippets)
+        return own.log_probabilities(found.scores, self.rows, found.classes, found.counts, told)
 
 
 def choose_text(

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 from rac.branches.base import CosineHead, class_means
+from rac.branches.text import prototypes, snippets
 from rac.classifier import (
     ClassifierConfig,
     EmptyMemoryWarning,
     FusionConfig,
     RacClassifier,
+    TextConfig,
     metric_digest,
     to_predictions,
 )
 from rac.errors import InputError
 from rac.tables import Item
 from retrieval_index import EncoderMismatch, EvenedMetric, Memory, make_rows
+from retrieval_index.arrays import unit_norm
 
 CLASSES = ("apple", "pear", "plum")
 COUNTS = (12, 6, 2)
@@ -49,6 +52,35 @@ def classifier(metric: EvenedMetric | None = None) -> RacClassifier:
     rows = make_rows(ids, labels=labels, sources=[f"{id}.png" for id in ids])
     memory = Memory.in_ram(vectors, rows, encoder="toy0", metric=metric)
     return RacClassifier(config, head, memory)
+
+
+def with_text() -> RacClassifier:
+    """The same model with a text branch; the captions of its rows are vectors of their own."""
+    model = classifier()
+    generator = np.random.default_rng(7)
+    names = unit_norm(generator.normal(size=(3, 4)))
+    captions = unit_norm(generator.normal(size=(20, 4)))
+    own = snippets(names, captions, model.memory_classes)
+    memory = Memory.in_ram(
+        model.memory.vectors,
+        model.memory.rows,
+        encoder="toy0",
+        metric=model.memory.metric,
+        texts=captions,
+    )
+    config = model.config.model_copy(
+        update={
+            "text": TextConfig(dim=4, temperature=0.1, scale=10.0),
+            "fusion": model.config.fusion.model_copy(update={"text": (0.8, 0.1)}),
+        }
+    )
+    return RacClassifier(
+        config,
+        model.head,
+        memory,
+        text_names=names,
+        text_prototypes=prototypes(names, own, model.memory_classes),
+    )
 
 
 def queries(rows: int = 9) -> np.ndarray:
@@ -190,3 +222,83 @@ def test_predictions_carry_neighbours_and_leave_bad_images_open() -> None:
     assert len(predictions.neighbour_ids[0]) == 5
     assert predictions.neighbour_images is not None
     assert predictions.neighbour_images[0][0] == f"{predictions.neighbour_ids[0][0]}.png"
+
+
+def test_text_is_heard_and_leaves_the_other_branches_as_they_are(tmp_path: Path) -> None:
+    plain, told = classifier().predict(queries()), with_text().predict(queries())
+    assert plain.text is None
+    assert told.text is not None
+    np.testing.assert_allclose(np.exp(told.text).sum(axis=1), 1.0, rtol=1e-5)
+    assert told.base.tobytes() == plain.base.tobytes()
+    assert told.retrieval.tobytes() == plain.retrieval.tobytes()
+    assert not np.allclose(told.probabilities, plain.probabilities, atol=1e-3)
+
+    with_text().save(tmp_path / "model")
+    loaded = RacClassifier.load(tmp_path / "model")
+    assert loaded.predict(queries()).probabilities.tobytes() == told.probabilities.tobytes()
+    assert loaded.memory.text_dim == 4
+
+
+def test_with_text_an_emptied_memory_leaves_the_base_branch_too() -> None:
+    model = with_text()
+    with pytest.warns(EmptyMemoryWarning, match="base branch answers alone"):
+        output = model.with_memory(without_rows(model)).predict(queries())
+    alone = classifier().with_memory(without_rows(model))
+    with pytest.warns(EmptyMemoryWarning):
+        expected = alone.predict(queries())
+    assert output.text is None
+    assert output.branches == "base"
+    assert output.probabilities.tobytes() == expected.probabilities.tobytes()
+
+
+def test_captions_of_added_rows_are_heard_without_training() -> None:
+    # Both rows lie where the query does and are pears; one is described as plums are.
+    model, near = with_text(), queries(1)
+    rows = make_rows(["new"], labels=["pear"])
+    text = model.text
+    assert text is not None
+    said = []
+    for place in (1, 2):
+        caption = text.prototypes[[place]]
+        grown = model.with_memory(model.memory.add(near, rows, texts=caption))
+        output = grown.predict(near)
+        assert output.text is not None
+        said.append(output.text[0])
+    assert said[1][2] > said[0][2] + 0.1
+    bare = model.with_memory(model.memory.delete(["r0", "r19"]).add(near, rows))
+    assert np.isfinite(bare.predict(queries()).probabilities).all()
+
+
+def test_a_folder_of_format_version_1_is_read(tmp_path: Path) -> None:
+    model = classifier()
+    model.save(tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    del config["text"], config["fusion"]["text"], config["fallback"]["text"]
+    path.write_text(json.dumps(config | {"format_version": 1}))
+    loaded = RacClassifier.load(tmp_path / "model")
+    assert loaded.predict(queries()).probabilities.tobytes() == (
+        model.predict(queries()).probabilities.tobytes()
+    )
+
+
+def test_text_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    model = with_text()
+    text = model.text
+    assert text is not None
+    with pytest.raises(InputError, match=r"names and prototypes of shape \(3, 4\)"):
+        RacClassifier(model.config, model.head, model.memory)
+    foreign = Memory.in_ram(
+        model.memory.vectors,
+        model.memory.rows,
+        encoder="toy0",
+        metric=model.memory.metric,
+        texts=np.ones((20, 5), np.float32),
+    )
+    with pytest.raises(InputError, match="text vectors have 5 dimensions, those of this model 4"):
+        model.with_memory(foreign)
+    folder = model.save(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"text": None}))
+    with pytest.raises(InputError, match="vouches for"):
+        RacClassifier.load(folder)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from rac.branches.retrieval import Lookup
-from rac.branches.text import TextBranch, Told, attention, choose_text, prototypes, snippets
+from rac.branches.text import (
+    Snippets,
+    TextBranch,
+    Told,
+    attention,
+    choose_text,
+    prototypes,
+    snippets,
+)
+from rac.branches.votes import SMOOTHING
 from retrieval_index.arrays import unit_norm
 from tests.reference.text import slow_text
 
@@ -30,21 +39,21 @@ def neighbours(queries: int = 6) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     return own, scores, rows, np.where(rows >= 0, own[rows], -1)
 
 
-@pytest.mark.parametrize("dimension", [3, 5])
-def test_equals_the_slow_loop_whichever_is_multiplied_first(dimension: int) -> None:
-    text = branch(dimension)
+@pytest.mark.parametrize("most", [10**6, 24, 1])
+def test_equals_the_slow_loop_in_blocks_of_any_size(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rac.branches.text._MOST_NUMBERS", most)
+    text = branch()
     own, scores, rows, classes = neighbours()
-    captions = unit_norm(np.random.default_rng(2).normal(size=(ROWS, dimension)))
+    captions = unit_norm(np.random.default_rng(2).normal(size=(ROWS, 5)))
     captions[3] = 0
     counts = np.array([5, 1, 0, 3])
-    values = text.values(captions, own)
-    assert values.shape == (ROWS, min(dimension, CLASSES))
     told = snippets(text.names, captions, own)
+    near = (scores[:, :3], rows[:, :3], classes[:, :3])
     np.testing.assert_allclose(
-        text.log_probabilities(scores, rows, classes, counts, values),
-        slow_text(
-            scores[:, :3], rows[:, :3], classes[:, :3], counts, told, text.prototypes, 0.1, 0.7, 10
-        ),
+        text.log_probabilities(scores, rows, classes, counts, Snippets(text, told)),
+        slow_text(*near, counts, told, text.prototypes, 0.1, 0.7, 10, SMOOTHING),
         rtol=1e-4,
         atol=1e-5,
     )
@@ -53,12 +62,12 @@ def test_equals_the_slow_loop_whichever_is_multiplied_first(dimension: int) -> N
 def test_who_has_no_neighbour_gets_the_even_share() -> None:
     text = branch()
     own, scores, rows, classes = neighbours()
-    said = text.log_probabilities(scores, rows, classes, np.ones(4), text.values(None, own))
+    told = Snippets(text, snippets(text.names, None, own))
+    said = text.log_probabilities(scores, rows, classes, np.ones(4), told)
     np.testing.assert_allclose(np.exp(said[1]), 0.25, rtol=1e-6)
     none = np.empty((2, 0))
-    said = text.log_probabilities(
-        none, none.astype(np.int64), none.astype(np.int64), np.ones(4), text.values(None, own)
-    )
+    nobody = none.astype(np.int64)
+    said = text.log_probabilities(none, nobody, nobody, np.ones(4), told)
     np.testing.assert_allclose(np.exp(said), 0.25, rtol=1e-6)
 
 
@@ -67,9 +76,8 @@ def test_a_sibling_by_name_is_believed_more_than_a_stranger() -> None:
     names = unit_norm(np.array([[1.0, 0.1, 0.0], [1.0, 0.0, 0.1], [0.0, 0.0, 1.0]]))
     text = TextBranch(names, names, k=1, temperature=0.1, gamma=0.0, scale=5.0)
     one = np.zeros((1, 1), np.int64)
-    said = text.log_probabilities(
-        one.astype(np.float32), one, one, np.ones(3), text.values(None, np.zeros(1, np.int64))
-    )[0]
+    told = Snippets(text, names[:1])
+    said = text.log_probabilities(one.astype(np.float32), one, one, np.ones(3), told)[0]
     assert said[0] > said[1] > said[2] + 2
 
 
@@ -96,7 +104,7 @@ def test_the_scale_is_chosen_by_held_out_rows() -> None:
     text = branch()
     truth = np.arange(8) % CLASSES
     found = Lookup(np.ones((8, 1), np.float32), truth[:, None], np.ones(4), truth, np.ones(8))
-    told = Told(found, np.arange(8)[:, None], text.names, text.names, None, truth)
+    told = Told(found, np.arange(8)[:, None], text.names, text.names[truth])
     assert choose_text(text, [told], scales=(5.0, 40.0)).scale == 40.0
     wrong = replace(told, lookup=replace(found, truth=(truth + 1) % CLASSES))
     assert choose_text(text, [wrong], scales=(5.0, 40.0)).scale == 5.0
