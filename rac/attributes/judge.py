@@ -40,7 +40,8 @@ class Judged:
         best: (J,) the likeliest slot.
         probability: (J,) of it, corrected by its offset.
         shares: (J, S) probabilities of all slots.
-        evidence: (F, J, S) what spoke for each slot.
+        raw: (J,) probability of the likeliest slot, as it was before its offset.
+        fusion: the weights fitted on all of them.
     """
 
     places: IntArray
@@ -48,8 +49,8 @@ class Judged:
     best: IntArray
     probability: Doubles
     shares: Doubles
-    evidence: FloatArray
     raw: Doubles
+    fusion: Fusion
 
     @property
     def right(self) -> BoolArray:
@@ -131,14 +132,16 @@ def judge(
         learn, asked = fold_of != fold, fold_of == fold
         offsets = value_offsets(raw[learn], right[learn], best[learn], known.slot_count)
         probability[asked] = shift_probability(raw[asked], offsets[best[asked]])
-    return Judged(places, truth, best, probability, shares, evidence, raw)
+    return Judged(places, truth, best, probability, shares, raw, start)
 
 
 def count_together(cells: Cells, name: str, known: Known) -> Cooccurrence:
     """Count what goes together over all rows, or over a stretch of them in a large table."""
     codes = cells.codes[name][:_COUNTED_ROWS]
-    rows = np.flatnonzero((codes >= 0) | (codes == NOT_APPLICABLE) | _ruled_head(cells, name))
-    return _count(cells, name, np.union1d(rows, known.rows[known.slots >= 0]), known)
+    counted = np.zeros(len(cells.codes[name]), np.bool_)
+    counted[:_COUNTED_ROWS] = (codes >= 0) | (codes == NOT_APPLICABLE) | _ruled_head(cells, name)
+    counted[known.rows[known.slots >= 0]] = True
+    return _count(cells, name, np.flatnonzero(counted), known)
 
 
 def _ruled_head(cells: Cells, name: str) -> BoolArray:

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rac.attributes.combine import Fusion
 from rac.attributes.cooccurrence import Spoken
 from rac.attributes.evidence import KINDS, ROW_CELLS, AttributeMemory
 from rac.attributes.filler import AttributeFiller, IntArray, slot_scores
-from rac.attributes.judge import count_together, judge, weighed_places
+from rac.attributes.judge import count_together, judge
 from rac.attributes.known import Known
 from rac.attributes.rows import Cells
 from rac.attributes.threshold import (
@@ -95,7 +94,6 @@ def learn_attribute(
         rule.among(len(right), int((above & part & held[judged.best]).sum()))
         for rule, part in zip(rules, (~absent, absent), strict=True)
     ]
-    weighed = weighed_places(judged.truth, known.slot_count)
     remembered = known.memory & inside
     memory_slots = known.slots[remembered]
     return AttributeFiller(
@@ -109,7 +107,7 @@ def learn_attribute(
         offsets=value_offsets(judged.raw, right, judged.best, known.slot_count),
         memory=AttributeMemory(features[remembered], memory_slots, known.slot_count),
         rows=known.rows[remembered],
-        fusion=Fusion.fit(judged.evidence[:, weighed], judged.truth[weighed], kinds=kinds),
+        fusion=judged.fusion,
         speaks=count_together(cells, name, known).spoken()
         if ROW_CELLS in kinds
         else Spoken.nothing(known.slot_count),
