@@ -1,158 +1,39 @@
-"""Lightning's command line, with tables as data and a model folder as its result."""
+"""``rac train``: ready configurations by name, and which of the two command lines is meant."""
 
 from __future__ import annotations
 
-import sys
-import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import numpy as np
-from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+import yaml
+from pytorch_lightning.cli import LightningCLI
 
-from rac.classifier import RacClassifier, to_predictions
 from rac.errors import InputError
-from training.data import TableData
-from training.fit import (
-    best_checkpoint,
-    early_stopping,
-    finish,
-    keep_checkpoints,
-    last_checkpoint,
-    restore_best,
-)
-from training.module import CosineHeads
+from training.features_cli import Mode, run_features
 
 CONFIGS = Path(__file__).parent / "configs"
-EXAMPLES = {
-    "fit": (
-        "rac train fit --config grocery-store-lt --trainer.default_root_dir runs/lt. Killed, it "
-        "goes on where it was and ends as it would have, to the bit: the same command with "
-        "--ckpt_path last behind it"
-    ),
-    "validate": "rac train validate --config grocery-store-lt",
-    "test": "rac train test --config grocery-store-lt",
-    "predict": "rac train predict --config grocery-store-lt",
-}
-PREDICTIONS = "predictions.parquet"
+_CONFIG_OPTIONS = ("--config", "-c")
 
 
-class TrainingCLI(LightningCLI):
-    """Wires tables, heads and trainer; after ``fit`` it exports the model, after ``test`` it writes
-    predictions for ``rac report``.
-    """
-
-    model: CosineHeads
-    datamodule: TableData
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Give the subcommands with the arguments of the trainer that the config does not name."""
-        return {
-            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
-            "validate": {"model", "dataloaders", "datamodule"},
-            "test": {"model", "dataloaders", "datamodule"},
-            "predict": {"model", "dataloaders", "datamodule"},
-        }
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """One seed for the data as for everything else."""
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=_as_seed)
-
-    def before_fit(self) -> None:
-        """Keep checkpoints in one place of the run's folder, where ``--ckpt_path last`` looks.
-
-        Lightning would put them into the folder of the log, which is a new one each time, and an
-        interrupted fit would start all over.
-        """
-        keep_checkpoints(self.trainer)
-
-    def after_fit(self) -> None:
-        """Export the best epoch's model and print its folder."""
-        restore_best(self.trainer, self.model)
-        settings = {"seed": self.datamodule.seed, "epochs": self.trainer.current_epoch}
-        folder = self.model.model_folder
-        classifier = finish(self.model, self.datamodule, folder, settings)
-        for name, figure in sorted(classifier.config.metrics.items()):
-            sys.stderr.write(f"{name:24} {figure:.3f}\n")
-        print(folder)  # noqa: T201 (the result of the command)
-
-    def after_test(self) -> None:
-        """Write the predictions of the test table and print where."""
-        from eval.predictions import write_predictions
-
-        features, table = self.datamodule.embedded("test"), self.datamodule.opened["test"]
-        classifier = RacClassifier.load(
-            self.model.model_folder,
-            encoder=self.datamodule.encoder_identity,
-            space=self.datamodule.space,
-        )
-        output = classifier.predict(features.space(self.datamodule.space))
-        predictions = to_predictions(
-            output,
-            features.items,
-            [item.label for item in features.items],
-            name=Path(classifier.config.encoder_name or "encoder").name,
-            model=classifier,
-            ok=features.ok,
-            hashes=features.hashes,
-            source=table.source,
-            image_folder=table.base,
-            metadata={
-                "table": self.datamodule.tables["test"],
-                "model": str(self.model.model_folder),
-                "encoder": classifier.config.encoder_name,
-            },
-        )
-        path = Path(self.trainer.default_root_dir) / PREDICTIONS
-        write_predictions(predictions, path)
-        print(path)  # noqa: T201 (the result of the command)
-
-
-def run(arguments: ArgsType = None) -> TrainingCLI:
+def run(arguments: list[Any]) -> LightningCLI:
     """Run a subcommand of Lightning's command line.
 
     A ``--config NAME`` that is no file but one of the ready configurations is taken for that.
+    ``--mode finetune``, or ``mode: finetune`` in a configuration, trains the image tower.
 
     Args:
-        arguments: what stands behind ``rac train``; those of the process if None.
+        arguments: what stands behind ``rac train``.
 
     Raises:
         InputError: the data or the settings cannot be used.
         SystemExit: the parser refuses an argument, or has printed what was asked for.
     """
-    given = arguments
-    if isinstance(arguments, list):
-        given = [_ready(arguments, place) for place in range(len(arguments))]
-    # Lightning doubts that a program would name arguments; this one does so on purpose.
-    for told in (
-        "LightningCLI's args parameter",
-        ".*treespec, LeafSpec",
-        ".*Starting from v1.9.0",
-        "Checkpoint directory .* exists and is not empty",
-    ):
-        warnings.filterwarnings("ignore", message=told)
-    return TrainingCLI(
-        CosineHeads,
-        TableData,
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={
-            "prog": "rac train",
-            **{name: {"epilog": f"Example: {example}"} for name, example in EXAMPLES.items()},
-        },
-        trainer_defaults={
-            "accelerator": "cpu",
-            "devices": 1,
-            "max_epochs": 10,
-            "deterministic": True,
-            "num_sanity_val_steps": 0,
-            "log_every_n_steps": 1,
-            "enable_model_summary": False,
-            "callbacks": [best_checkpoint(), last_checkpoint(), early_stopping()],
-        },
-        args=given,
-    )
+    given = [_ready(arguments, place) for place in range(len(arguments))]
+    if _mode(given) == "features":
+        return run_features(given)
+    from training.finetune.cli import run_finetune
+
+    return run_finetune(given)
 
 
 def ready_configs() -> list[str]:
@@ -162,7 +43,7 @@ def ready_configs() -> list[str]:
 
 def _ready(arguments: list[Any], place: int) -> Any:
     argument = arguments[place]
-    behind = place > 0 and arguments[place - 1] in ("--config", "-c")
+    behind = place > 0 and arguments[place - 1] in _CONFIG_OPTIONS
     if not behind or Path(str(argument)).exists():
         return argument
     if argument in ready_configs():
@@ -173,8 +54,29 @@ def _ready(arguments: list[Any], place: int) -> Any:
     )
 
 
-def _as_seed(value: Any) -> int:
-    """Give ``seed_everything`` as a number: true asks for one to be drawn, false for none."""
-    if value is True:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    return int(value or 0)
+def _mode(arguments: list[Any]) -> Mode:
+    """Find what is to be trained: said by an option, or else by the last configuration."""
+    found: Any = "features"
+    for option, value in _options(arguments):
+        if option in _CONFIG_OPTIONS:
+            settings = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+            if isinstance(settings, dict):
+                found = settings.get("mode", found)
+    for option, value in _options(arguments):
+        if option == "--mode":
+            found = value
+    if found not in get_args(Mode):
+        raise InputError(f"no mode is called {found!r}: {', '.join(get_args(Mode))}")
+    return "finetune" if found == "finetune" else "features"
+
+
+def _options(arguments: list[Any]) -> list[tuple[str, str]]:
+    """Give the options with their values, written as ``--option value`` or ``--option=value``."""
+    found = []
+    for place, argument in enumerate(map(str, arguments)):
+        option, equals, value = argument.partition("=")
+        if equals:
+            found.append((option, value))
+        elif place + 1 < len(arguments):
+            found.append((option, str(arguments[place + 1])))
+    return found

@@ -198,7 +198,7 @@ def keep_checkpoints(trainer: pl.Trainer) -> None:
             callback.dirpath = folder
 
 
-def restore_best(trainer: pl.Trainer, module: CosineHeads) -> None:
+def restore_best(trainer: pl.Trainer, module: pl.LightningModule) -> None:
     """Put the weights of the best epoch back; the checkpoint is read without unpickling code."""
     checkpoint = trainer.checkpoint_callback
     best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""

@@ -106,7 +106,9 @@ def test_a_fit_killed_while_it_wrote_its_model_trains_no_more(
     stop_early = ("--trainer.max_epochs=30",)
     fit(tmp_path / "a", *stop_early)
     with monkeypatch.context() as patched:
-        patched.setattr("training.cli.finish", lambda *_: (_ for _ in ()).throw(KilledError))
+        patched.setattr(
+            "training.features_cli.finish", lambda *_: (_ for _ in ()).throw(KilledError)
+        )
         with pytest.raises(KilledError):
             fit(tmp_path / "b", *stop_early)
 

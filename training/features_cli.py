@@ -1,0 +1,188 @@
+"""Lightning's command line over embeddings: tables as data, a model folder as its result."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from pytorch_lightning import LightningDataModule, LightningModule
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from rac.classifier import RacClassifier, to_predictions
+from training.data import TableData
+from training.fit import (
+    best_checkpoint,
+    early_stopping,
+    finish,
+    keep_checkpoints,
+    last_checkpoint,
+    restore_best,
+)
+from training.module import CosineHeads
+
+EXAMPLES = {
+    "fit": (
+        "rac train fit --config grocery-store-lt --trainer.default_root_dir runs/lt. Killed, it "
+        "goes on where it was and ends as it would have, to the bit: the same command with "
+        "--ckpt_path last behind it"
+    ),
+    "validate": "rac train validate --config grocery-store-lt",
+    "test": "rac train test --config grocery-store-lt",
+    "predict": "rac train predict --config grocery-store-lt",
+}
+PREDICTIONS = "predictions.parquet"
+
+Mode = Literal["features", "finetune"]
+Command = TypeVar("Command", bound=LightningCLI)
+
+
+class TrainingCLI(LightningCLI):
+    """Wires tables, heads and trainer; after ``fit`` it exports the model, after ``test`` it writes
+    predictions for ``rac report``.
+    """
+
+    model: CosineHeads
+    datamodule: TableData
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Give the subcommands with the arguments of the trainer that the config does not name."""
+        return {
+            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
+            "validate": {"model", "dataloaders", "datamodule"},
+            "test": {"model", "dataloaders", "datamodule"},
+            "predict": {"model", "dataloaders", "datamodule"},
+        }
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """One seed for the data as for everything else, and what is trained."""
+        add_mode(parser, "features")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=as_seed)
+
+    def before_fit(self) -> None:
+        """Keep checkpoints in one place of the run's folder, where ``--ckpt_path last`` looks.
+
+        Lightning would put them into the folder of the log, which is a new one each time, and an
+        interrupted fit would start all over.
+        """
+        keep_checkpoints(self.trainer)
+
+    def after_fit(self) -> None:
+        """Export the best epoch's model and print its folder."""
+        restore_best(self.trainer, self.model)
+        settings = {"seed": self.datamodule.seed, "epochs": self.trainer.current_epoch}
+        folder = self.model.model_folder
+        classifier = finish(self.model, self.datamodule, folder, settings)
+        for name, figure in sorted(classifier.config.metrics.items()):
+            sys.stderr.write(f"{name:24} {figure:.3f}\n")
+        print(folder)  # noqa: T201 (the result of the command)
+
+    def after_test(self) -> None:
+        """Write the predictions of the test table and print where."""
+        from eval.predictions import write_predictions
+
+        features, table = self.datamodule.embedded("test"), self.datamodule.opened["test"]
+        classifier = RacClassifier.load(
+            self.model.model_folder,
+            encoder=self.datamodule.encoder_identity,
+            space=self.datamodule.space,
+        )
+        output = classifier.predict(features.space(self.datamodule.space))
+        predictions = to_predictions(
+            output,
+            features.items,
+            [item.label for item in features.items],
+            name=Path(classifier.config.encoder_name or "encoder").name,
+            model=classifier,
+            ok=features.ok,
+            hashes=features.hashes,
+            source=table.source,
+            image_folder=table.base,
+            metadata={
+                "table": self.datamodule.tables["test"],
+                "model": str(self.model.model_folder),
+                "encoder": classifier.config.encoder_name,
+            },
+        )
+        path = Path(self.trainer.default_root_dir) / PREDICTIONS
+        write_predictions(predictions, path)
+        print(path)  # noqa: T201 (the result of the command)
+
+
+def run_features(arguments: ArgsType) -> TrainingCLI:
+    """Run a subcommand over embeddings.
+
+    Args:
+        arguments: what stands behind ``rac train``; those of the process if None.
+    """
+    return start(TrainingCLI, CosineHeads, TableData, arguments)
+
+
+def start(
+    command: type[Command],
+    module: type[LightningModule],
+    data: type[LightningDataModule],
+    arguments: ArgsType,
+    **defaults: Any,
+) -> Command:
+    """Run one of the command lines, with the trainer's settings that suit both.
+
+    Args:
+        command: which.
+        module: that it trains.
+        data: that it trains on.
+        arguments: what stands behind ``rac train``; those of the process if None.
+        defaults: of the trainer, other than those that suit both.
+    """
+    # Lightning doubts that a program would name arguments; this one does so on purpose.
+    for told in (
+        "LightningCLI's args parameter",
+        ".*treespec, LeafSpec",
+        ".*Starting from v1.9.0",
+        "Checkpoint directory .* exists and is not empty",
+        # Normalisations that keep their statistics are left so on purpose.
+        "Found .* in eval mode at the start of training",
+    ):
+        warnings.filterwarnings("ignore", message=told)
+    return command(
+        module,
+        data,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={
+            "prog": "rac train",
+            **{name: {"epilog": f"Example: {example}"} for name, example in EXAMPLES.items()},
+        },
+        trainer_defaults={
+            "accelerator": "cpu",
+            "devices": 1,
+            "max_epochs": 10,
+            "deterministic": True,
+            "num_sanity_val_steps": 0,
+            "log_every_n_steps": 1,
+            "enable_model_summary": False,
+            "callbacks": [best_checkpoint(), last_checkpoint(), early_stopping()],
+            **defaults,
+        },
+        args=arguments,
+    )
+
+
+def add_mode(parser: LightningArgumentParser, mode: Mode) -> None:
+    """Let configurations say what is trained; :func:`training.cli.run` has acted on it by then."""
+    parser.add_argument(
+        "--mode",
+        type=Mode,
+        default=mode,
+        help="train a head on embeddings (features), or the image tower too (finetune)",
+    )
+
+
+def as_seed(value: Any) -> int:
+    """Give ``seed_everything`` as a number: true asks for one to be drawn, false for none."""
+    if value is True:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    return int(value or 0)

@@ -1,0 +1,109 @@
+"""Lightning's command line over images: a tuned encoder, and the classifier over its memory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from rac.progress import say
+from training.features_cli import add_mode, as_seed, run_features, start
+from training.finetune.data import ImageData
+from training.finetune.export import write_encoder
+from training.finetune.module import TowerTuner, trained_folder
+from training.fit import keep_checkpoints, restore_best
+
+_FEATURES = "features"
+
+
+class FinetuneCLI(LightningCLI):
+    """Trains the image tower; what comes after it is the command line over embeddings.
+
+    ``fit`` writes the tuned encoder to ``encoder`` of the run's folder, builds the memory from its
+    embeddings and fits head and fusion on them, into ``model``. The other subcommands are about
+    that model.
+    """
+
+    model: TowerTuner
+    datamodule: ImageData
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Give the subcommands with the arguments of the trainer that the config does not name."""
+        return {
+            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
+            "validate": {"model", "dataloaders", "datamodule"},
+            "test": {"model", "dataloaders", "datamodule"},
+            "predict": {"model", "dataloaders", "datamodule"},
+        }
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """One seed for the data as for everything else, and what is trained."""
+        add_mode(parser, "finetune")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=as_seed)
+
+    def before_fit(self) -> None:
+        """Keep checkpoints in one place of the run's folder, where ``--ckpt_path last`` looks."""
+        keep_checkpoints(self.trainer)
+
+    def after_fit(self) -> None:
+        """Write the best epoch's encoder, then train on its embeddings."""
+        restore_best(self.trainer, self.model)
+        for name, figure in sorted(self.trainer.callback_metrics.items()):
+            sys.stderr.write(f"head alone, last epoch: {name:12} {float(figure):.3f}\n")
+        folder = write_encoder(
+            self.model.visual(), self.datamodule.encoder_name, trained_folder(self.root)
+        )
+        say(f"{folder} is the tuned encoder; now its memory, head and fusion")
+        self._over_embeddings("fit", self.root / _FEATURES)
+
+    def validate(self, **_: Any) -> None:
+        """Judge the classifier over the tuned encoder's memory on the validation table."""
+        self._over_embeddings("validate", self.root)
+
+    def test(self, **_: Any) -> None:
+        """Judge it on the test table, and write predictions."""
+        self._over_embeddings("test", self.root)
+
+    def predict(self, **_: Any) -> None:
+        """Run it over the table to predict."""
+        self._over_embeddings("predict", self.root)
+
+    @property
+    def root(self) -> Path:
+        """The run's folder."""
+        return Path(self.trainer.default_root_dir)
+
+    def _over_embeddings(self, subcommand: str, root: Path) -> None:
+        data = self.datamodule
+        told = {
+            **{f"data.{name}": value for name, value in data.tables.items()},
+            **{f"data.{name}": value for name, value in data.columns.items()},
+            "data.encoder": trained_folder(self.root).resolve(),
+            "data.space": data.space,
+            "data.embed_batch_size": data.embed_batch_size,
+            "data.max_bad": data.max_bad,
+            "seed_everything": data.seed,
+            "model.out": self.root / "model",
+            "trainer.default_root_dir": root,
+        }
+        given = [f"--{name}={value}" for name, value in told.items() if value is not None]
+        run_features([subcommand, *given])
+
+
+def run_finetune(arguments: ArgsType) -> FinetuneCLI:
+    """Run a subcommand over images.
+
+    Args:
+        arguments: what stands behind ``rac train``; those of the process if None.
+    """
+    return start(
+        FinetuneCLI,
+        TowerTuner,
+        ImageData,
+        arguments,
+        accelerator="auto",
+        gradient_clip_val=1.0,
+    )
