@@ -89,6 +89,11 @@ class Schema(BaseModel):
         return tuple(dict.fromkeys(name for name in named if name not in self.attributes))
 
     @property
+    def looked_at(self) -> tuple[str, ...]:
+        """The columns of the attributes, and those that they look at."""
+        return (*(one.column for one in self.attributes.values()), *self.given_columns)
+
+    @property
     def hash(self) -> str:
         """SHA-256 of the schema's meaning: the same for the same schema written differently."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)

@@ -17,7 +17,10 @@ app = typer.Typer(
 
 @app.command()
 def infer(
-    table: Annotated[str, typer.Argument(help="Table of items.")],
+    table: Annotated[
+        str,
+        typer.Argument(help="Table of items; also postgresql://HOST/DATABASE?table=TABLE."),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; standard output if none.")
     ] = None,
@@ -32,12 +35,14 @@ def infer(
     Example:
 
           rac schema infer products.csv -o schema.yaml
+          rac schema infer 'postgresql://db/shop?table=public.items' -o schema.yaml
     """
     from rac.attributes.infer import infer_schema
-    from rac.tables import open_table
+    from rac.attributes.source import opened_table
     from retrieval_index.files import replace_file
 
-    text = infer_schema(open_table(table, image=image, id=id), most_values=most_values)
+    with opened_table(table, image=image, id=id) as opened:
+        text = infer_schema(opened, most_values=most_values)
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -64,7 +69,7 @@ def check(
     """
     from rac.attributes.infer import check_schema
     from rac.attributes.schema import load_schema
-    from rac.tables import open_table
+    from rac.attributes.source import opened_table
 
     read = load_schema(schema)
     if table is None:
@@ -74,7 +79,8 @@ def check(
         else:
             typer.echo(f"{schema}: {len(read.attributes)} attributes, nothing wrong")
         return
-    checks = check_schema(read, open_table(table, image=image, id=id))
+    with opened_table(table, wanted=read.looked_at, image=image, id=id) as opened:
+        checks = check_schema(read, opened)
     if json:
         print_json({"schema_hash": read.hash, "attributes": [one.as_json() for one in checks]})
         return

@@ -11,7 +11,12 @@ from rac.errors import InputError, JobFailed
 if TYPE_CHECKING:
     import psycopg
 
-SCHEMES = ("postgresql://", "postgres://")
+_SCHEMES = ("postgresql://", "postgres://")
+
+
+def is_address(source: str) -> bool:
+    """Whether a table's name is an address in PostgreSQL."""
+    return source.startswith(_SCHEMES)
 
 
 @dataclass(frozen=True)

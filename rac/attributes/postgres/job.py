@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from rac.attributes.fill import fill_table
 from rac.attributes.postgres.address import Address, read_shape
+from rac.attributes.postgres.reading import image_column, open_snapshot
 from rac.attributes.postgres.snapshot import needed_columns, write_snapshot
 from rac.attributes.postgres.write_back import (
     AppliedLog,
@@ -28,8 +29,7 @@ from rac.embedding import EmbeddingCache
 from rac.encoders.base import Encoder
 from rac.errors import InputError, JobFailed
 from rac.images import ImageLimits
-from rac.tables import Table, open_table
-from rac.tables.columns import DEFAULT_NAMES
+from rac.tables import Table
 
 _NOTE = "postgres.json"
 _SNAPSHOT = "snapshot.parquet"
@@ -136,17 +136,8 @@ def snapshot_table(
     path = out / _SNAPSHOT
     with closing(address.connect()) as connection:
         shape = read_shape(connection, address, key)
-        folded = {name.casefold(): name for name in shape.types}
-        found = image or next(
-            (folded[one] for one in DEFAULT_NAMES["image"] if one in folded), None
-        )
-        if found is None:
-            raise InputError(
-                f"{address}: which column is the image? Say it with --image; the columns are: "
-                f"{', '.join(map(repr, shape.types))}"
-            )
-        wanted = [one.column for one in schema.attributes.values()] + list(schema.given_columns)
-        columns = needed_columns(shape, found, wanted, address)
+        found = image_column(shape, image, address)
+        columns = needed_columns(shape, [found, *schema.looked_at], address)
         with RunFolder.locked(out):
             note = read_json(out / _NOTE)
             if note and note.get("address") != str(address):
@@ -167,10 +158,7 @@ def snapshot_table(
             if not there:
                 write_json(out / _NOTE, {"address": str(address)})
                 write_snapshot(connection, shape, columns, path)
-    table = open_table(path, image=found, id=shape.key)
-    table.source = str(address)
-    table.base = base
-    return table
+    return open_snapshot(address, path, found, shape.key, base)
 
 
 def _write_back(address: Address, key: str | None, schema: Schema, folder: RunFolder) -> int:

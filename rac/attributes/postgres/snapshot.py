@@ -19,22 +19,20 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 10_000
 
 
-def needed_columns(
-    shape: TableShape, image: str, wanted: Sequence[str], address: Address
-) -> list[str]:
-    """Give the columns to read: key, image, and those of the attributes.
+def needed_columns(shape: TableShape, wanted: Sequence[str], address: Address) -> list[str]:
+    """Give the columns to read: the key, and those that are wanted.
 
     Raises:
         InputError: the table lacks one; the message says what would add it.
     """
-    for column in (image, *wanted):
+    for column in wanted:
         if column not in shape.types:
             raise InputError(
                 f"{address}: there is no column {column!r}; the columns are: "
                 f"{', '.join(map(repr, shape.types))}. A job adds none; the owner may: "
                 f'ALTER TABLE "{shape.table}" ADD COLUMN "{column}" text'
             )
-    return list(dict.fromkeys([shape.key, image, *wanted]))
+    return list(dict.fromkeys([shape.key, *wanted]))
 
 
 def write_snapshot(

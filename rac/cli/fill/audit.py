@@ -22,7 +22,12 @@ from rac.cli.common import (
 
 
 def audit(
-    table: Annotated[str, typer.Argument(help="Table of items with images.")],
+    table: Annotated[
+        str,
+        typer.Argument(
+            help="Table of items with images; also postgresql://HOST/DATABASE?table=TABLE."
+        ),
+    ],
     schema: Annotated[Path, typer.Option("--schema", help="Attribute schema, a YAML file.")],
     out: OutOption,
     encoder: EncoderOption = "mini",
@@ -44,6 +49,7 @@ def audit(
     Example:
 
           rac fill audit products.csv --schema schema.yaml -o runs/products
+          rac fill audit 'postgresql://db/shop?table=public.items' --schema schema.yaml -o runs/shop
     """
     from dataclasses import asdict
 
@@ -51,14 +57,18 @@ def audit(
     from rac.attributes.prepare import FillOptions, prepare_fill
     from rac.attributes.run_folder import RunFolder
     from rac.attributes.schema import load_schema
+    from rac.attributes.source import opened_table
     from rac.embedding import EmbeddingCache
     from rac.encoders import load_encoder
-    from rac.tables import open_table
 
     attributes = load_schema(schema)
-    opened = open_table(table, image=image, id=id)
+    base = image_root[0] if image_root else Path.cwd()
     network = load_encoder(encoder)
-    with RunFolder.locked(out) as folder, EmbeddingCache(network) as cache:
+    with (
+        opened_table(table, wanted=attributes.looked_at, image=image, id=id, base=base) as opened,
+        RunFolder.locked(out) as folder,
+        EmbeddingCache(network) as cache,
+    ):
         job = prepare_fill(
             opened,
             attributes,

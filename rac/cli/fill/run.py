@@ -97,7 +97,7 @@ def fill(
           rac fill 'postgresql://db/shop?table=public.items' --schema schema.yaml -o runs/shop
     """
     from rac.attributes.fill import fill_table
-    from rac.attributes.postgres.address import SCHEMES, Address
+    from rac.attributes.postgres.address import Address, is_address
     from rac.attributes.postgres.job import fill_postgres, plan_table
     from rac.attributes.prepare import FillOptions
     from rac.attributes.schema import load_schema
@@ -120,7 +120,7 @@ def fill(
         workers=workers,
     )
     limits = image_limits(image_root, allow_private_hosts)
-    if table.startswith(SCHEMES):
+    if is_address(table):
         address = Address.parse(table)
         base = image_root[0] if image_root else Path.cwd()
         network = load_encoder(encoder)

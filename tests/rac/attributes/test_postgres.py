@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,12 +11,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
 
+import rac.encoders
 from rac.attributes.postgres.address import Address
 from rac.attributes.postgres.job import fill_postgres, plan_table, undo_postgres
 from rac.attributes.prepare import FillOptions
 from rac.attributes.run_folder import RunFolder
-from rac.attributes.schema import parse_schema
+from rac.attributes.schema import load_schema, parse_schema
+from rac.cli.fill import app as fill_app
+from rac.cli.schema import app as schema_app
 from rac.errors import InputError, JobFailed
 from tests.killing import Killer, fill_database, run_whole
 from tests.toy import ToyEncoder, write_toy_images
@@ -243,3 +250,45 @@ def test_a_job_killed_at_any_moment_loses_nothing_and_doubles_nothing(
 def undo(run: Path) -> None:
     with RunFolder.locked(run) as folder:
         undo_postgres(folder, folder.run())
+
+
+def test_schemas_and_audits_read_the_database_and_change_nothing(
+    shop: Callable[[], list[tuple]],
+    address: Address,
+    server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each is given no more than the right to read."""
+    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+        owner.execute("REVOKE UPDATE (colour) ON items FROM filler")
+        owner.execute("UPDATE items SET colour = 'blue' WHERE sku = 4")
+        owner.execute("UPDATE items SET price = sku % 3")
+    monkeypatch.setenv("RAC_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(rac.encoders, "load_encoder", lambda name, **_: ToyEncoder())
+    before, schema, url = shop(), tmp_path / "schema.yaml", str(address)
+
+    def command(app: typer.Typer, *arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments])
+
+    drafted = command(schema_app, "infer", url, "-o", str(schema))
+    assert drafted.exit_code == 0, drafted.output
+    assert set(load_schema(schema).attributes) == {"colour", "price"}
+    schema.write_text("attributes: {colour: {target_precision: 0.9}}")
+    checked = json.loads(command(schema_app, "check", str(schema), url, "--json").stdout)
+    assert checked["attributes"][0]["missing"] == 64
+    assert checked["attributes"][0]["known"] == 96
+    out = str(tmp_path / "audited")
+    images = ["--image-root", str(tmp_path / "shop")]
+    done = command(fill_app, "audit", url, "--schema", str(schema), "-o", out, "--json", *images)
+    assert done.exit_code == 0, (done.output, done.exception)
+    doubt = json.loads(done.stdout)["doubtful"][0]
+    assert (doubt["id"], doubt["value"], doubt["suggestion"]) == ("4", "blue", "red")
+    assert shop() == before
+    schema.write_text("attributes: {shade: {values: [a, b]}}")
+    for error in (
+        command(schema_app, "check", str(schema), url).exception,
+        command(fill_app, "audit", url, "--schema", str(schema), "-o", out).exception,
+    ):
+        assert isinstance(error, InputError)
+        assert "ALTER TABLE" in str(error)
