@@ -119,6 +119,24 @@ def percentile_interval(samples: Floats, confidence: float = 0.95) -> tuple[floa
     return float(low), float(high)
 
 
+def widened_interval(
+    samples: Floats, value: float, confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """Percentile interval, made wider where it leaves the value itself out.
+
+    Resamples lack classes of a single row, which moves averages over classes to one side, and are
+    noisier than the rows themselves, which moves calibration errors upwards.
+
+    Returns:
+        (low, high), or None where every sample is NaN.
+
+    >>> widened_interval(np.arange(5.0), 3.5, confidence=0.5)
+    (1.0, 3.5)
+    """
+    interval = percentile_interval(samples, confidence)
+    return interval and (min(interval[0], value), max(interval[1], value))
+
+
 def _kinds(truth: Ints, hits: Bools) -> tuple[Ints, Ints]:
     """The distinct (class, pattern of hits), coded as class * 2^16 + pattern, with their counts."""
     bits = np.left_shift(np.int64(1), np.arange(hits.shape[1], dtype=np.int64))

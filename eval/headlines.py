@@ -8,7 +8,7 @@ import numpy as np
 
 from eval.arrays import Bools, Floats, Ints
 from eval.binomial import clopper_pearson_interval
-from eval.bootstrap import Resampled, percentile_interval, resample_accuracies
+from eval.bootstrap import Resampled, resample_accuracies, widened_interval
 from eval.groups import GROUP_NAMES, Groups
 from eval.metrics import harmonic_mean
 from eval.schema import Difference, Figure, Headline, Settings
@@ -110,14 +110,7 @@ class Headlines:
         return Difference(value=first - second, low=low, high=high)
 
     def _interval(self, samples: Floats, value: float) -> tuple[float | None, float | None]:
-        """Percentiles, made wider where they leave the value itself out.
-
-        Resamples lack classes of a single row, which moves averages over classes to one side.
-        """
-        interval = percentile_interval(samples, self._settings.confidence)
-        if interval is None:
-            return None, None
-        return min(interval[0], value), max(interval[1], value)
+        return widened_interval(samples, value, self._settings.confidence) or (None, None)
 
     def _recalls(self, labels: Ints, hit: Bools) -> Floats:
         right = np.bincount(labels[hit], minlength=len(self._support))

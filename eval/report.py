@@ -24,8 +24,10 @@ from eval.schema import (
     Settings,
     ValueMetrics,
 )
-from eval.thumbnails import FolderReader, ImageReader
+from eval.thumbnails import FolderReader
 from retrieval_index.files import replace_file
+
+_BINS = 15  # of the calibration diagram
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +71,9 @@ def build_report(
     fill_run: FillRun | None = None,
     examples: int = 6,
     image_folder: str | Path | None = None,
-    read_image: ImageReader | None = None,
     stored_images: StoredImages | None = None,
     resamples: int = 1000,
     seed: int = 0,
-    bins: int = 15,
     title: str | None = None,
     force: bool = False,
 ) -> Report:
@@ -89,11 +89,9 @@ def build_report(
         examples: at most so many examples of each kind; 0 for none.
         image_folder: where relative image paths start, in place of what the predictions say. No
             file outside of it is opened.
-        read_image: gives the bytes of an image reference, in place of the folder.
         stored_images: gives images that lie in the cells of a table, where rows have no reference.
         resamples: bootstrap resamples, at least 1.
         seed: of the bootstrap.
-        bins: of the calibration diagram.
         title: of the page.
         force: report test rows that were trained on or selected by, marked on the page.
 
@@ -105,10 +103,10 @@ def build_report(
         raise ReportFault("give scores of filled attributes or a fill run, not both")
     if not predictions and not fills and fill_run is None:
         raise ReportFault("there is nothing to report: no predictions and no filled attributes")
-    if resamples < 1 or bins < 1:
-        raise ReportFault("resamples and bins must be at least 1")
+    if resamples < 1:
+        raise ReportFault(f"resamples must be at least 1, not {resamples}")
     settings = Settings(
-        many=many, few=few, resamples=resamples, confidence=0.95, seed=seed, bins=bins
+        many=many, few=few, resamples=resamples, confidence=0.95, seed=seed, bins=_BINS
     )
     evaluations: list[Evaluation] = []
     shown: list[tuple[ExampleSet, ...]] = []
@@ -122,9 +120,9 @@ def build_report(
         near = Path(image_folder or outcomes.header.neighbour_folder or here)
         picked = pick_examples(
             evaluation,
-            read_image or FolderReader(here),
+            FolderReader(here),
             examples,
-            read_neighbour=read_image or FolderReader(near),
+            read_neighbour=FolderReader(near),
             stored=stored_images,
         )
         shown.append(tuple(picked))
@@ -148,7 +146,7 @@ def build_report(
         examples=tuple(shown),
         fills=scores,
         fills_total=total,
-        doubtful=_doubtful(fill_run, image_folder, read_image, stored_images, examples),
+        doubtful=_doubtful(fill_run, image_folder, stored_images, examples),
     )
 
 
@@ -192,13 +190,12 @@ def _title(evaluations: Sequence[Evaluation]) -> str:
 def _doubtful(
     run: FillRun | None,
     image_folder: str | Path | None,
-    read_image: ImageReader | None,
     stored: StoredImages | None,
     count: int,
 ) -> dict[str, tuple[DoubtfulSet, ...]]:
     if run is None:
         return {}
-    reader = read_image or FolderReader(Path(image_folder or run.image_folder))
+    reader = FolderReader(Path(image_folder or run.image_folder))
     return {
         name: tuple(pick_doubtful(run, name, reader, count, stored=stored))
         for name in run.cells.attributes

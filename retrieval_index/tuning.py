@@ -94,17 +94,16 @@ def build_index(lookup: Lookup, plan: IndexPlan, *, force: bool = False) -> Appr
     )
 
 
-def measured_recall(lookup: Lookup, *, queries: int = _MEASURING_QUERIES) -> float:
+def measured_recall(lookup: Lookup) -> float:
     """Measure recall@10 of a memory's search as it is now, edits included.
 
     Args:
-        lookup: with an index.
-        queries: rows that ask, chosen by a fixed seed.
+        lookup: with an index; the rows that ask are chosen by a fixed seed.
 
     Returns:
         The share of the true ten nearest rows that is found, in [0, 1].
     """
-    rows = _shuffled_alive(lookup)[-queries:]
+    rows = _shuffled_alive(lookup)[-_MEASURING_QUERIES:]
     return recall_of(lookup, rows, _truth(lookup, rows))
 
 

@@ -279,15 +279,12 @@ class View:
 
         return excluded, min(_MOST_EXPECTED, max(map(len, banned), default=0))
 
-    def recall(self, *, queries: int = 512) -> float | None:
+    def recall(self) -> float | None:
         """Measure recall@10 against the exact search, with rows that must not find themselves.
-
-        Args:
-            queries: how many rows ask; chosen by a fixed seed.
 
         Returns:
             In [0, 1]; None where the search is exact, and there is nothing to measure.
         """
         if self._contents.index is None:
             return None
-        return measured_recall(self._contents.lookup, queries=queries)
+        return measured_recall(self._contents.lookup)

@@ -12,7 +12,7 @@ import numpy as np
 
 from eval.arrays import Bools, Floats, Ints, Scores
 from eval.binomial import clopper_pearson_interval
-from eval.bootstrap import percentile_interval, resample_accuracies
+from eval.bootstrap import resample_accuracies, widened_interval
 from eval.calibration import expected_calibration_error
 
 THIRDS = ("head", "mid", "tail")
@@ -122,7 +122,8 @@ def seed_figures(
         for sure, hit in zip(said.confidence, hits, strict=True)
     ]
     values["ece"] = ece = float(np.mean([error or 0.0 for error in errors]))
-    intervals["ece"] = _widened(_resampled_ece(said.confidence, hits, resamples, seed), ece)
+    drawn_errors = _resampled_ece(said.confidence, hits, resamples, seed)
+    intervals["ece"] = widened_interval(drawn_errors, ece)
     return Figures(values, intervals)
 
 
@@ -131,17 +132,7 @@ def _interval(samples: Floats, value: float, rows: int) -> Interval:
         # A bootstrap of rows that all have one outcome would say that it is certain.
         low, high = clopper_pearson_interval(round(value) * rows, rows, 0.95)
         return float(low), float(high)
-    return _widened(samples, value)
-
-
-def _widened(samples: Floats, value: float) -> Interval:
-    """Percentiles, made wider where they leave the value itself out.
-
-    Resamples lack classes of a single row, which moves averages over classes to one side, and are
-    noisier than the rows themselves, which moves calibration errors upwards.
-    """
-    low, high = percentile_interval(samples) or (value, value)
-    return min(low, value), max(high, value)
+    return widened_interval(samples, value) or (value, value)
 
 
 def _resampled_ece(confidence: Floats, hits: Bools, resamples: int, seed: int) -> Floats:
