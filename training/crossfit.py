@@ -12,6 +12,7 @@ from eval.image_sets import ImageSet, image_set
 from rac.errors import InputError
 from retrieval_index.evened import SHRINKAGE, EvenedMetric
 from training.folds import Floats, Integers, assign_folds
+from training.texts import TextVectors
 
 #: Share of rows without a findable companion from which near-duplicates are no longer heeded.
 MOST_UNFINDABLE = 0.5
@@ -44,6 +45,7 @@ class LabelledFeatures:
         table: that they come from, as the user named it.
         images_from: the folder that relative references start from.
         views: further views of the rows' images; None where there are none.
+        text_vectors: labels and ``texts`` as the text tower reads them; None for no text branch.
     """
 
     vectors: Floats
@@ -55,6 +57,7 @@ class LabelledFeatures:
     table: str | None = None
     images_from: str | None = None
     views: Views | None = None
+    text_vectors: TextVectors | None = None
 
     def __post_init__(self) -> None:
         for name in ("labels", "ids", "texts", "sources", "hashes"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +18,7 @@ from rac.errors import InputError
 from retrieval_index.evened import SHRINKAGE
 from training.crossfit import CrossFit, LabelledFeatures, Views, cross_fit
 from training.samplers import Sampling, epoch_sampler
+from training.texts import TextMode, read_texts
 
 if TYPE_CHECKING:
     from rac.embedding import Features
@@ -27,6 +31,17 @@ Space = Literal["trunk", "embedding"]
 #: Raw cosine from which on two rows of a class count as the same picture taken again.
 NEAR_DUPLICATE = 0.97
 _PREDICT_ROWS = 4096
+_SETTINGS = (
+    "space",
+    "folds",
+    "near_duplicate",
+    "power",
+    "shrinkage",
+    "batch_size",
+    "steps_per_epoch",
+    "sampling",
+    "seed",
+)
 
 
 class FeatureData(pl.LightningDataModule):
@@ -47,6 +62,7 @@ class FeatureData(pl.LightningDataModule):
         steps_per_epoch: steps of an epoch where all rows fit in one batch.
         sampling: ``instance`` shows each row as often as the others; ``class-balanced``,
             ``square-root`` and ``progressive`` are those of :mod:`training.samplers`.
+        text_branch: whether the neighbours' snippets are heard; ``auto`` asks held-out rows.
         seed: of folds and batches.
     """
 
@@ -65,6 +81,7 @@ class FeatureData(pl.LightningDataModule):
         batch_size: int = 4096,
         steps_per_epoch: int = 10,
         sampling: Sampling = "instance",
+        text_branch: TextMode = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -82,6 +99,7 @@ class FeatureData(pl.LightningDataModule):
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.sampling: Sampling = sampling
+        self.text_branch: TextMode = text_branch
         self.seed = seed
         self.fit_data: CrossFit | None = None
         self.validation: LabelledFeatures | None = None
@@ -116,6 +134,16 @@ class FeatureData(pl.LightningDataModule):
         if self.fit_data is None:
             raise RuntimeError("setup('fit') comes first")
         return self.fit_data
+
+    @cached_property
+    def identity(self) -> dict[str, str | int | float | None]:
+        """What a training depends on: digests of the rows, and every setting of the data."""
+        return {
+            "training rows": _digest(self.fitted.rows),
+            "validation rows": None if self.validation is None else _digest(self.validation),
+            "encoder": self.encoder_identity,
+            **{name: getattr(self, name) for name in _SETTINGS},
+        }
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of ``vectors (H, B, D)``, ``classes (B,)`` and ``member (H, B)``."""
@@ -195,6 +223,8 @@ class TableData(FeatureData):
         max_bad: end when more than this share of the images is bad; never if null.
         sampling: ``instance`` shows each row as often as the others; ``class-balanced``,
             ``square-root`` and ``progressive`` are those of :mod:`training.samplers`.
+        text_branch: whether the names and captions of neighbours are heard, through the encoder's
+            text tower: ``on``, ``off``, or ``auto``, which asks held-out rows.
         seed: of folds and batches.
     """
 
@@ -221,6 +251,7 @@ class TableData(FeatureData):
         views_below: int = 100,
         max_bad: float | None = None,
         sampling: Sampling = "instance",
+        text_branch: TextMode = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -234,6 +265,7 @@ class TableData(FeatureData):
             batch_size=batch_size,
             steps_per_epoch=steps_per_epoch,
             sampling=sampling,
+            text_branch=text_branch,
             seed=seed,
         )
         self.tables = {"fit": train, "validate": val, "test": test, "predict": predict}
@@ -305,16 +337,19 @@ class TableData(FeatureData):
         features, table = self.embedded(stage), self.opened[stage]
         kept = [row for row, item in enumerate(features.items) if features.ok[row] and item.label]
         items = [features.items[row] for row in kept]
+        labels, texts = [item.label or "" for item in items], [item.text for item in items]
+        hears_text = stage == "fit" and self.text_branch != "off"
         return LabelledFeatures(
             vectors=features.space(self.space)[kept],
-            labels=[item.label or "" for item in items],
+            labels=labels,
             ids=[item.id for item in items],
-            texts=[item.text for item in items],
+            texts=texts,
             sources=[_reference(item.image) for item in items],
             hashes=[features.hashes[row] for row in kept],
             table=table.source,
             images_from=None if table.base is None else str(table.base.resolve()),
             views=self._views(items) if stage == "fit" else None,
+            text_vectors=read_texts(self.encoder, labels, texts) if hears_text else None,
         )
 
     def _views(self, items: list[Item]) -> Views | None:
@@ -360,6 +395,15 @@ class TableData(FeatureData):
         return DataLoader(range(len(vectors)), batch_size=_PREDICT_ROWS, collate_fn=gather)  # type: ignore[arg-type]
 
 
+def _digest(rows: LabelledFeatures) -> str:
+    """Give the SHA-256 of features and labels, those of further views among them."""
+    digest = hashlib.sha256(json.dumps(list(rows.labels)).encode())
+    digest.update(np.ascontiguousarray(rows.vectors).data)
+    if rows.views is not None:
+        digest.update(np.ascontiguousarray(rows.views.vectors).data)
+    return digest.hexdigest()
+
+
 def _reference(image: str | bytes | Path | None) -> str | None:
     return image if isinstance(image, str) else None
 
@@ -378,4 +422,5 @@ def _subset(rows: LabelledFeatures, kept: np.ndarray[Any, np.dtype[np.bool_]]) -
         texts=pick(rows.texts),
         sources=pick(rows.sources),
         hashes=pick(rows.hashes),
+        text_vectors=None,
     )

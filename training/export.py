@@ -12,13 +12,15 @@ from eval.image_sets import image_set
 from eval.metrics import accuracy, macro_accuracy
 from rac.branches.base import Floats, Integers
 from rac.branches.retrieval import Lookup, RetrievalBranch, choose_retrieval
-from rac.classifier import ClassifierConfig, FusionConfig, RacClassifier, metric_digest
-from rac.fusion import Fusion, Heard, calibrate, fit_fusion
+from rac.classifier import ClassifierConfig, FusionConfig, RacClassifier, TextConfig, metric_digest
+from rac.fusion import Fusion, Heard, calibrate, fit_fusion, fused
 from rac.seen_images import SeenImages
 from retrieval_index import Memory, exact_search, make_rows
 from training.crossfit import CrossFit, LabelledFeatures
 from training.data import FeatureData
+from training.hearing import Found, HeardTexts, hear_texts
 from training.module import CosineHeads
+from training.texts import text_pays
 
 #: Neighbours that are looked up for choosing k.
 MOST_NEIGHBOURS = 30
@@ -42,19 +44,25 @@ def export_classifier(
     """
     fitted, validation = data.fitted, data.validation
     counts = fitted.counts[0]
-    lookups = [_look_up_fold(fitted, fold) for fold in range(fitted.heads - 1)]
-    sets = [_shared(lookups)]
-    if validation is not None:
-        sets.append([_look_up_validation(fitted, validation)])
-    chosen = [lookup for one in sets for lookup in _normalised(one)]
+    folds = [_look_up_fold(fitted, fold) for fold in range(fitted.heads - 1)]
+    checked = None if validation is None else _look_up_validation(fitted, validation)
+    sets = [folds] if checked is None else [folds, [checked]]
+    chosen = [lookup for one in sets for lookup in _normalised([found.lookup for found in one])]
     branch = (
         choose_retrieval(chosen)
         if any(lookup.weights.sum() > 0 for lookup in chosen)
         else RetrievalBranch(k=8, temperature=0.05, gamma=0.7)
     )
-    heard = [_hear_folds(heads, fitted, lookups, branch)]
-    if validation is not None:
-        heard.append(_hear_validation(heads, fitted, validation, branch))
+    heard = [_hear_folds(heads, fitted, folds, branch)]
+    if validation is not None and checked is not None:
+        heard.append(_hear_validation(heads, fitted, validation, checked.lookup, branch))
+    texts = None if data.text_branch == "off" else hear_texts(fitted, folds, checked, branch)
+    if texts is not None:
+        told = [replace(one, text=said) for one, said in zip(heard, texts.said, strict=True)]
+        if data.text_branch == "on" or text_pays(told, fitted.folds, counts):
+            heard = told
+        else:
+            texts = None
     fusion = fit_fusion(heard, counts)
     fallback = fit_fusion(heard, counts, with_retrieval=False)
     if validation is not None and len(validation) >= ENOUGH_TO_CALIBRATE:
@@ -77,6 +85,7 @@ def export_classifier(
         metric=fitted.metrics[0],
         encoder_name=data.encoder_name,
         images_from=rows.images_from,
+        texts=None if texts is None else texts.captions,
     )
     config = ClassifierConfig(
         classes=fitted.names,
@@ -90,6 +99,7 @@ def export_classifier(
         gamma=branch.gamma,
         fusion=_config(fusion),
         fallback=_config(fallback),
+        text=None if texts is None else _text_config(texts),
         metric_sha256=metric_digest(fitted.metrics[0]),
         training=training,
         metrics=_figures(heard, fusion, counts),
@@ -98,7 +108,14 @@ def export_classifier(
         training=rows.images(),
         selection=image_set(()) if validation is None else validation.images(),
     )
-    return RacClassifier(config, heads.head(0), memory, seen)
+    return RacClassifier(
+        config,
+        heads.head(0),
+        memory,
+        seen,
+        text_names=None if texts is None else texts.branch.names,
+        text_prototypes=None if texts is None else texts.branch.prototypes,
+    )
 
 
 def class_balanced_weights(
@@ -116,34 +133,36 @@ def class_balanced_weights(
     return np.where(usable, 1.0 / np.maximum(amounts, 1)[classes], 0.0)
 
 
-def _look_up_fold(fitted: CrossFit, fold: int) -> tuple[Integers, Lookup]:
+def _look_up_fold(fitted: CrossFit, fold: int) -> Found:
     held = np.flatnonzero(fitted.folds == fold)
     kept = np.flatnonzero(fitted.member[fold + 1])
-    space = fitted.mapped[fold + 1]
-    scores, classes = _search(space[kept], fitted.classes[kept], fitted.queries[held])
     weights = class_balanced_weights(fitted.classes, fitted.findable, len(fitted.names))[held]
-    found = Lookup(scores, classes, fitted.counts[fold + 1], fitted.classes[held], weights)
-    return held, found
+    return _search(fitted, fold + 1, kept, fitted.queries[held], fitted.classes[held], weights)
 
 
-def _look_up_validation(fitted: CrossFit, validation: LabelledFeatures) -> Lookup:
+def _look_up_validation(fitted: CrossFit, validation: LabelledFeatures) -> Found:
     truth = fitted.index(validation.labels)
     queries = fitted.metrics[0].apply(validation.vectors)
-    scores, classes = _search(fitted.mapped[0], fitted.classes, queries)
     weights = class_balanced_weights(truth, truth >= 0, len(fitted.names))
-    return Lookup(scores, classes, fitted.counts[0], truth, weights)
+    return _search(fitted, 0, np.arange(len(fitted.classes)), queries, truth, weights)
 
 
-def _search(rows: Floats, classes: Integers, queries: Floats) -> tuple[Floats, Integers]:
-    if not len(rows) or not len(queries):
-        nothing = np.full((len(queries), 0), -1, dtype=np.int64)
-        return nothing.astype(np.float32), nothing
-    near = exact_search(rows, queries, min(MOST_NEIGHBOURS, len(rows)))
-    return near.scores, classes[near.rows]
-
-
-def _shared(lookups: list[tuple[Integers, Lookup]]) -> list[Lookup]:
-    return [found for _, found in lookups]
+def _search(
+    fitted: CrossFit,
+    head: int,
+    kept: Integers,
+    queries: Floats,
+    truth: Integers,
+    weights: npt.NDArray[np.float64],
+) -> Found:
+    """Look queries up among the training rows ``kept``, in the metric of a head."""
+    scores, rows = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+    if len(kept) and len(queries):
+        space = fitted.mapped[head][kept]
+        near = exact_search(space, queries, min(MOST_NEIGHBOURS, len(kept)))
+        scores, rows = near.scores, kept[near.rows]
+    lookup = Lookup(scores, fitted.classes[rows], fitted.counts[head], truth, weights)
+    return Found(head, rows, lookup)
 
 
 def _normalised(lookups: list[Lookup]) -> list[Lookup]:
@@ -156,25 +175,25 @@ def _normalised(lookups: list[Lookup]) -> list[Lookup]:
 
 
 def _hear_folds(
-    heads: CosineHeads,
-    fitted: CrossFit,
-    lookups: list[tuple[Integers, Lookup]],
-    branch: RetrievalBranch,
+    heads: CosineHeads, fitted: CrossFit, folds: list[Found], branch: RetrievalBranch
 ) -> Heard:
     shape = (len(fitted.classes), len(fitted.names))
     base, retrieval = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    for fold, (held, found) in enumerate(lookups):
-        head = heads.head(fold + 1)
-        base[held] = head.log_probabilities(fitted.queries[held])
-        retrieval[held] = branch.log_probabilities(found.scores, found.classes, found.counts)
+    for found in folds:
+        held, lookup = fitted.folds == found.head - 1, found.lookup
+        base[held] = heads.head(found.head).log_probabilities(fitted.queries[held])
+        retrieval[held] = branch.log_probabilities(lookup.scores, lookup.classes, lookup.counts)
     weights = class_balanced_weights(fitted.classes, fitted.findable, len(fitted.names))
     return Heard(base, retrieval, fitted.classes, weights)
 
 
 def _hear_validation(
-    heads: CosineHeads, fitted: CrossFit, validation: LabelledFeatures, branch: RetrievalBranch
+    heads: CosineHeads,
+    fitted: CrossFit,
+    validation: LabelledFeatures,
+    found: Lookup,
+    branch: RetrievalBranch,
 ) -> Heard:
-    found = _look_up_validation(fitted, validation)
     queries = fitted.metrics[0].apply(validation.vectors)
     return Heard(
         heads.head(0).log_probabilities(queries),
@@ -184,12 +203,18 @@ def _hear_validation(
     )
 
 
+def _text_config(texts: HeardTexts) -> TextConfig:
+    branch = texts.branch
+    return TextConfig(dim=branch.names.shape[1], temperature=branch.temperature, scale=branch.scale)
+
+
 def _config(fusion: Fusion) -> FusionConfig:
     return FusionConfig(
         weights=fusion.weights,
         centre=fusion.centre,
         spread=fusion.spread,
         temperature=fusion.temperature,
+        text=fusion.text,
     )
 
 
@@ -200,13 +225,12 @@ def _figures(heard: list[Heard], fusion: Fusion, counts: Integers) -> dict[str, 
         kept = one.weights > 0
         if not kept.any():
             continue
-        said = fusion.log_probabilities(one.base[kept], one.retrieval[kept], counts)
+        said = fused(fusion, one, counts)[kept]
         truth, best = one.truth[kept], said.argmax(axis=1)
-        for branch, scores in (
-            ("", said),
-            ("base_", one.base[kept]),
-            ("retrieval_", one.retrieval[kept]),
-        ):
+        branches = {"": said, "base_": one.base[kept], "retrieval_": one.retrieval[kept]}
+        if one.text is not None:
+            branches["text_"] = one.text[kept]
+        for branch, scores in branches.items():
             macro = macro_accuracy(truth, scores.argmax(axis=1), len(counts))
             figures[f"{name}_{branch}macro"] = float(macro or 0.0)
         figures[f"{name}_top1"] = float(accuracy(truth, best) or 0.0)

@@ -24,6 +24,7 @@ from training.export import export_classifier
 from training.losses import LossName, Reweighting
 from training.module import CosineHeads
 from training.samplers import Sampling
+from training.texts import TextMode, TextVectors
 
 MONITOR = "val/macro"
 PATIENCE = 5
@@ -45,6 +46,8 @@ def fit_classifier(
     hashes: Sequence[str | None] | None = None,
     images_from: str | None = None,
     views: Views | None = None,
+    text_vectors: TextVectors | None = None,
+    text_branch: TextMode = "auto",
     validation: tuple[npt.ArrayLike, Sequence[str]] | None = None,
     validation_hashes: Sequence[str | None] | None = None,
     folds: int = 4,
@@ -79,6 +82,9 @@ def fit_classifier(
         hashes: N SHA-256 of the images' bytes for the memory.
         images_from: the folder that relative references in ``sources`` start from.
         views: features of further views of the images (see :mod:`training.views`).
+        text_vectors: labels and texts as the text tower reads them (see
+            :func:`training.texts.read_texts`); without them there is no text branch.
+        text_branch: whether it is heard; ``auto`` asks held-out rows.
         validation: features ``(M, D)`` and labels of validation rows; without them the training
             rows are cross-fitted throughout, and the probabilities are as sure as held-out
             training rows allow, which is a little too sure.
@@ -116,6 +122,7 @@ def fit_classifier(
         hashes,
         images_from=images_from,
         views=views,
+        text_vectors=text_vectors,
     )
     kept = None
     if validation is not None:
@@ -134,6 +141,7 @@ def fit_classifier(
         shrinkage=shrinkage,
         batch_size=batch_size,
         sampling=sampling,
+        text_branch=text_branch,
         seed=seed,
     )
     module = CosineHeads(
@@ -221,6 +229,7 @@ def finish(
         "near_duplicate": data.near_duplicate,
         "power": data.fitted.metrics[0].power,
         "shrinkage": data.shrinkage,
+        "text_branch": data.text_branch,
         "sampling": data.sampling,
         "batch_size": data.batch_size,
     }
