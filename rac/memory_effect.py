@@ -7,6 +7,7 @@ the mere presence of easy new rows.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,16 +88,19 @@ def edit_effect(
     folds = deal_folds(before, after)
     old = classify_by_others(before, near_duplicate=near_duplicate, rows=pairs[:, 0], folds=folds)
     new = classify_by_others(after, near_duplicate=near_duplicate, rows=pairs[:, 1], folds=folds)
-    counts_before, counts_after = _counts(before), _counts(after)
+    counts_before, counts_after = Counter(before.labels), Counter(after.labels)
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(old.labels):
+        places.setdefault(name, []).append(place)
     effects = []
     right_before, right_after = _right(old), _right(new)
-    for label in sorted(counts_before | counts_after):
-        judged = [place for place, name in enumerate(old.labels) if name == label]
+    for label in sorted(name for name in counts_before | counts_after if name is not None):
+        judged = places.get(label, [])
         effects.append(
             ClassEffect(
                 label=label,
-                rows_before=counts_before.get(label, 0),
-                rows_after=counts_after.get(label, 0),
+                rows_before=counts_before[label],
+                rows_after=counts_after[label],
                 judged=len(judged),
                 before=float(right_before[judged].mean()) if judged else None,
                 after=float(right_after[judged].mean()) if judged else None,
@@ -116,11 +120,3 @@ def edit_effect(
 def _right(outcome: LeaveOneOut) -> npt.NDArray[np.float64]:
     pairs = zip(outcome.labels, outcome.predicted, strict=True)
     return np.array([a == b for a, b in pairs], dtype=np.float64)
-
-
-def _counts(memory: Memory) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for label in memory.labels:
-        if label is not None:
-            counts[label] = counts.get(label, 0) + 1
-    return counts

@@ -45,7 +45,7 @@ def list_data(json: JsonOption = False) -> None:
             card.role,
             f"{sum(split.rows for split in card.splits):,}",
             card.license,
-            _state(card),
+            _state(card, _summary(card)),
         )
     Console().print(table)
 
@@ -87,7 +87,7 @@ def show(name: NameArgument, json: JsonOption = False) -> None:
     console.print(f"role     {card.role}")
     console.print(f"licence  {card.license}")
     console.print(f"home     {card.source.url}")
-    console.print(f"state    {_state(card)}")
+    console.print(f"state    {_state(card, summary)}")
     if summary["source"]:
         console.print(f"files    {summary['source']}")
     else:
@@ -147,8 +147,7 @@ def _where(card: Card, source: Any) -> str | None:
     return str(source) if card.source.folders else "comes with rac's packages"
 
 
-def _state(card: Card) -> str:
-    summary = _summary(card)
+def _state(card: Card, summary: dict[str, Any]) -> str:
     if summary["prepared"]:
         return "prepared"
     if summary["source"]:

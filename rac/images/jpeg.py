@@ -43,7 +43,7 @@ def decode_plain_jpeg(data: bytes, limits: ImageLimits, target: int | None) -> P
         if height * width > limits.max_pixels or space not in _COLOUR_SPACES or _turned(data):
             return None
         pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace=_COLOUR_SPACES[space], **scaling)
-    except ValueError:
+    except Exception:  # the slower way says what is wrong, whatever it is
         return None
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 

@@ -102,3 +102,16 @@ def test_bombs_are_refused_by_their_header() -> None:
     for _ in range(500):
         jpeg[at : at + 4] = struct.pack(">HH", *random.integers(1001, 65_500, 2))
         assert judged(bytes(jpeg)) == Reason.TOO_MANY_PIXELS
+
+
+def test_whatever_the_fast_decoder_raises_is_judged_by_the_slow_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Guards against a job that ends because of one JPEG and a fault other than ValueError."""
+
+    def starve(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("simplejpeg.decode_jpeg", starve)
+    data = encoded("JPEG")
+    assert (decode_pixels(data, LIMITS) == np.asarray(decode_image(data, LIMITS))).all()
