@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from rac.classifier import RacClassifier
 
 
+#: What a checkpoint says of the data, beside Lightning's own keys.
+TRAINED_ON = "rac_trained_on"
+
+
 class CosineHeads(pl.LightningModule):
     """Cosine classifiers that are trained side by side: one on all rows, one without each fold.
 
@@ -190,6 +194,31 @@ class CosineHeads(pl.LightningModule):
         """Give ``(B, C)`` probabilities by the exported model."""
         features = batch["features"].cpu().numpy()
         return torch.from_numpy(self._opened.predict(features).probabilities)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what this training depends on beside the weights."""
+        checkpoint[TRAINED_ON] = self.data.identity
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go on with the checkpoint of another training.
+
+        Raises:
+            InputError: its rows, encoder or settings are not those of this one.
+        """
+        if self.trainer.state.fn != "fit":
+            return
+        now = {**self.data.identity, **self.hparams}
+        then = {**checkpoint.get(TRAINED_ON, {}), **checkpoint.get("hyper_parameters", {})}
+        for name in now:
+            if name == "out" or (name in then and then[name] == now[name]):
+                continue
+            told = f"its {name} was {then.get(name)!r} and is {now[name]!r} now"
+            if name.endswith("rows"):
+                told = f"its {name} were others"
+            raise InputError(
+                f"{self.trainer.ckpt_path}: the checkpoint of another training: {told}. Go on "
+                "with what it was begun with, or begin anew without --ckpt_path"
+            )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW without decay: what holds the directions is the anchor."""

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import Tensor
 
+from rac.errors import InputError
 from tests.training.conftest import clouds
 from training.cli import run
 from training.crossfit import LabelledFeatures
@@ -135,3 +137,38 @@ def test_weights_set_in_at_their_epoch(tmp_path: Path) -> None:
     heads = [model(tmp_path / name)[0] for name in ("plain", "deferred", "at once")]
     assert heads[0] == heads[1]
     assert heads[0] != heads[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"batch_size": 31}, "batch_size was 30 and is 31 now"),
+        ({"sampling": "square-root"}, "sampling was 'instance' and is 'square-root' now"),
+    ],
+)
+def test_the_checkpoint_of_other_settings_is_refused(
+    change: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    fit(tmp_path, "--trainer.max_epochs=1")
+    with pytest.raises(InputError, match=told):
+        fit(tmp_path, "--ckpt_path=last", **change)
+    with pytest.raises(InputError, match=r"learning_rate was 0\.02 and is 0\.5 now"):
+        fit(tmp_path, "--model.learning_rate=0.5", "--ckpt_path=last")
+
+
+@pytest.mark.parametrize("counts", [[60, 40, 25, 12, 6], [60, 40, 25, 12], [30, 20, 10, 5, 5]])
+def test_the_checkpoint_of_other_rows_is_refused(
+    counts: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where classes are as many as they were, and the weights would fit."""
+    fit(tmp_path, "--trainer.max_epochs=1")
+    vectors, labels, _, _ = clouds(counts, spread=1.8)
+    others = LabelledFeatures(vectors, labels, [f"r{row}" for row in range(len(labels))])
+
+    def fit_rows(self: TableData) -> tuple[LabelledFeatures, None]:
+        self.encoder_identity = "toy0"
+        return others, None
+
+    monkeypatch.setattr(TableData, "fit_rows", fit_rows)
+    with pytest.raises(InputError, match="its training rows were others"):
+        fit(tmp_path, "--ckpt_path=last")
