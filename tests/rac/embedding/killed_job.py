@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-import rac.embedding.job as job
+from rac.embedding import job, parts
 from rac.encoders.base import FloatArray
 from rac.images import Pixels
 from rac.tables import open_table
@@ -20,7 +20,7 @@ class SlowEncoder(ToyEncoder):
 
 
 if __name__ == "__main__":
-    job._PART_ROWS = 16
+    parts.PART_ROWS = 16
     table, out = sys.argv[1:]
     job.write_embeddings(
         open_table(table), SlowEncoder(), Path(out), batch_size=4, trunk=True, progress=False

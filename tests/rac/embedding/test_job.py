@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
-import rac.embedding.job as job
+from rac.embedding import parts
 from rac.embedding.job import METADATA_KEY, write_embeddings
 from rac.errors import InputError, JobFailed
 from rac.tables import open_table
@@ -60,7 +60,7 @@ def embed(table: Path, out: Path, encoder: ToyEncoder | None = None, **options: 
 
 def stop_after(rows: int, table: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a job and break it off, with ``rows`` rows done at least."""
-    monkeypatch.setattr(job, "_PART_ROWS", 16)
+    monkeypatch.setattr(parts, "PART_ROWS", 16)
     seen = 0
 
     class Breaking(ToyEncoder):
