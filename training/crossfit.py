@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from eval.image_sets import ImageSet, image_set
 from rac.errors import InputError
+from rac.text_vectors import TextVectors
 from retrieval_index.evened import SHRINKAGE, EvenedMetric
 from training.folds import Floats, Integers, assign_folds
-from training.texts import TextVectors
 
 #: Share of rows without a findable companion from which near-duplicates are no longer heeded.
 MOST_UNFINDABLE = 0.5

@@ -15,10 +15,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from rac.errors import InputError
+from rac.text_vectors import read_texts
 from retrieval_index.evened import SHRINKAGE
 from training.crossfit import CrossFit, LabelledFeatures, Views, cross_fit
 from training.samplers import Sampling, epoch_sampler
-from training.texts import TextMode, read_texts
+from training.texts import TextMode
 
 if TYPE_CHECKING:
     from rac.embedding import Features

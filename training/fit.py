@@ -17,6 +17,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from rac.classifier import RacClassifier
+from rac.text_vectors import TextVectors
 from retrieval_index.evened import SHRINKAGE
 from training.crossfit import LabelledFeatures, Views
 from training.data import NEAR_DUPLICATE, FeatureData, Space
@@ -24,7 +25,7 @@ from training.export import export_classifier
 from training.losses import LossName, Reweighting
 from training.module import CosineHeads
 from training.samplers import Sampling
-from training.texts import TextMode, TextVectors
+from training.texts import TextMode
 
 MONITOR = "val/macro"
 PATIENCE = 5
@@ -83,7 +84,7 @@ def fit_classifier(
         images_from: the folder that relative references in ``sources`` start from.
         views: features of further views of the images (see :mod:`training.views`).
         text_vectors: labels and texts as the text tower reads them (see
-            :func:`training.texts.read_texts`); without them there is no text branch.
+            :func:`rac.text_vectors.read_texts`); without them there is no text branch.
         text_branch: whether it is heard; ``auto`` asks held-out rows.
         validation: features ``(M, D)`` and labels of validation rows; without them the training
             rows are cross-fitted throughout, and the probabilities are as sure as held-out

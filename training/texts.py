@@ -1,63 +1,18 @@
-"""Names and captions as the encoder's text tower reads them, and whether hearing them pays."""
+"""Whether it pays to hear what the neighbours are called and how they are described."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
-from rac.branches.base import Floats, Integers
+from rac.branches.base import Integers
 from rac.fusion import Heard, fit_fusion, fused
-from rac.zero_shot import readable_name
 
 TextMode = Literal["auto", "on", "off"]
 """``auto`` hears the text branch where held-out rows are answered better with it."""
-
-
-class TextEncoder(Protocol):
-    """What of an encoder is asked for here."""
-
-    def encode_texts(self, texts: Sequence[str]) -> Floats:
-        """Give ``(N, E)`` unit-norm vectors."""
-
-    def encode_prompts(self, names: Sequence[str]) -> Floats:
-        """Give ``(C, E)`` unit-norm vectors, of several prompts each."""
-
-
-@dataclass(frozen=True, eq=False)
-class TextVectors:
-    """Embedded texts of N labelled rows.
-
-    Attributes:
-        names: the ``(E,)`` unit-norm vector of each label.
-        captions: ``(N, E)`` unit norm, zero for a row without a caption; None where no row has one.
-    """
-
-    names: Mapping[str, Floats]
-    captions: Floats | None
-
-
-def read_texts(
-    encoder: TextEncoder, labels: Sequence[str], texts: Sequence[str | None] | None
-) -> TextVectors:
-    """Embed each different label and each different caption once.
-
-    Args:
-        encoder: with a text tower.
-        labels: N class names.
-        texts: N captions, None where there is none.
-    """
-    names = sorted(set(labels))
-    named = encoder.encode_prompts([readable_name(name) for name in names])
-    told = sorted({text for text in texts or () if text})
-    if not told:
-        return TextVectors(dict(zip(names, named, strict=True)), None)
-    read = np.concatenate([encoder.encode_texts(told), np.zeros((1, named.shape[1]), np.float32)])
-    place = {text: number for number, text in enumerate(told)}
-    rows = [place.get(text or "", len(told)) for text in texts or ()]
-    return TextVectors(dict(zip(names, named, strict=True)), read[rows])
 
 
 def text_pays(heard: Sequence[Heard], folds: Integers, counts: Integers) -> bool:

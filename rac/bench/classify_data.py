@@ -16,7 +16,7 @@ from rac.embedding.views import MOST_ROWS, embed_views, rows_of_small_classes
 from rac.encoders import Encoder
 from rac.errors import InputError
 from rac.tables import open_table
-from rac.zero_shot import readable_name
+from rac.text_vectors import TextVectors, read_texts
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class ClassifyData:
         prompts: the names of the classes, read by the text tower.
         ids: N ids of the training rows.
         texts: N captions of them.
+        text_vectors: names of the classes and ``texts``, read by the text tower.
         left_out: rows without a label or a readable image, or of a class that is not trained.
     """
 
@@ -58,6 +59,7 @@ class ClassifyData:
     ids: list[str]
     texts: list[str | None]
     left_out: int
+    text_vectors: TextVectors | None = None
 
     @property
     def first_views(self) -> Examples:
@@ -152,7 +154,9 @@ def read_classify_data(
         )
     read = [part for part in (train, test, val) if part is not None]
     used = len(rows) + sum(len(part) for part in (tested, validation) if part is not None)
-    vectors = encoder.encode_prompts([readable_name(name) for name in classes])
+    texts = [item.text for item in items]
+    text_vectors = read_texts(encoder, classes, texts)
+    vectors = np.stack([text_vectors.names[name] for name in classes])
     return ClassifyData(
         name=tables.name,
         encoder=encoder.name,
@@ -163,8 +167,9 @@ def read_classify_data(
         test=tested,
         prompts=Prompts(vectors, encoder.logit_scale),
         ids=[train.items[row].id for row in rows],
-        texts=[train.items[row].text for row in rows],
+        texts=texts,
         left_out=sum(len(part.items) for part in read) - used,
+        text_vectors=text_vectors,
     )
 
 

@@ -10,11 +10,12 @@ import pytest
 from rac.branches.base import log_softmax
 from rac.classifier import EmptyMemoryWarning, RacClassifier
 from rac.fusion import Heard
+from rac.text_vectors import TextVectors, read_texts
 from retrieval_index import Memory, make_rows
 from retrieval_index.arrays import unit_norm
 from training.crossfit import LabelledFeatures
 from training.fit import fit_classifier
-from training.texts import TextVectors, read_texts, text_pays
+from training.texts import text_pays
 
 
 class Words:

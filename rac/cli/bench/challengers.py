@@ -14,6 +14,7 @@ from rac.branches.base import log_softmax
 from rac.classifier import ClassifierOutput, RacClassifier
 from training.crossfit import Views
 from training.fit import fit_classifier
+from training.texts import TextMode
 
 Answer = Callable[[ClassifierOutput], Probabilities]
 
@@ -30,6 +31,12 @@ def _retrieval(output: ClassifierOutput) -> Probabilities:
     return np.exp(output.retrieval)
 
 
+def _text(output: ClassifierOutput) -> Probabilities:
+    """The text branch; that of no text has no opinion."""
+    even = np.full_like(output.base, 1.0 / output.base.shape[1])
+    return even if output.text is None else np.exp(output.text)
+
+
 def _normalised_sum(output: ClassifierOutput) -> Probabilities:
     """Long et al., CVPR 2022: logits of both branches brought to unit norm, and added.
 
@@ -41,10 +48,10 @@ def _normalised_sum(output: ClassifierOutput) -> Probabilities:
     return np.exp(log_softmax(total * norms[0] / 2))
 
 
-@lru_cache(maxsize=16)  # as many seeds as the command takes
-def _trained(data: ClassifyData, seed: int) -> RacClassifier:
+@lru_cache(maxsize=32)  # twice as many seeds as the command takes
+def _trained(data: ClassifyData, seed: int, text_branch: TextMode = "auto") -> RacClassifier:
     """Train the whole classifier; those that only answer otherwise share it."""
-    return _train(data, seed)
+    return _train(data, seed, text_branch=text_branch)
 
 
 def _train(data: ClassifyData, seed: int, **settings: Any) -> RacClassifier:
@@ -59,6 +66,7 @@ def _train(data: ClassifyData, seed: int, **settings: Any) -> RacClassifier:
         encoder=data.encoder_identity,
         seed=seed,
         validation=None if validation is None else (validation.trunk, data.labels(validation)),
+        text_vectors=data.text_vectors,
         **{"views": views, **settings},
     )
 
@@ -76,8 +84,8 @@ def ours(data: ClassifyData, seed: int) -> Fitted:
     return _fitted(_train(data, seed), data, _fused)
 
 
-def _answering(answer: Answer) -> Challenger:
-    return lambda data, seed: _fitted(_trained(data, seed), data, answer)
+def _answering(answer: Answer, text_branch: TextMode = "auto") -> Challenger:
+    return lambda data, seed: _fitted(_trained(data, seed, text_branch), data, answer)
 
 
 def _without(**settings: Any) -> Challenger:
@@ -87,7 +95,10 @@ def _without(**settings: Any) -> Challenger:
 ABLATIONS: Mapping[str, Challenger] = {
     "rac, base branch alone": _answering(_base),
     "rac, retrieval alone": _answering(_retrieval),
+    "rac, text alone": _answering(_text, "on"),
     "rac, normalised sum": _answering(_normalised_sum),
+    "rac, text on": _answering(_fused, "on"),
+    "rac, text off": _without(text_branch="off"),
     "rac, one view": _without(views=None),
     "rac, not whitened": _without(power=1.0, shrinkage=1.0),
     "rac, plain loss": _without(loss="cross-entropy"),
