@@ -129,7 +129,14 @@ def test_ready_configurations_name_splits_that_there_are(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "figures"),
-    [("places-lt", ["47.17", "48.7", "48.3", "41.8"]), ("inat2018", ["80.24"])],
+    [
+        (f"{name}{mode}", figures)
+        for mode in ("", "-finetune")
+        for name, figures in (
+            ("places-lt", ["47.17", "48.7", "48.3", "41.8"]),
+            ("inat2018", ["80.24"]),
+        )
+    ],
 )
 def test_the_papers_figures_are_said_to_be_the_papers(name: str, figures: list[str]) -> None:
     text = (CONFIGS / f"{name}.yaml").read_text()

@@ -9,6 +9,7 @@ import copy
 from importlib import import_module
 from typing import Any
 
+from open_clip.modified_resnet import AttentionPool2d
 from torch import nn
 
 from rac.errors import InputError
@@ -53,12 +54,14 @@ def _targets(visual: nn.Module) -> list[str]:
     attention = [
         name for name, layer in visual.named_modules() if isinstance(layer, nn.MultiheadAttention)
     ]
-    # The projections inside of an attention layer are adapted with it.
-    inside = tuple(f"{name}." for name in attention)
+    # These read the weights of the projections inside of them and never call the layers: peft
+    # knows how to adapt torch's own attention as a whole, and nobody the pooling one.
+    whole = (nn.MultiheadAttention, AttentionPool2d)
+    inside = [f"{name}." for name, layer in visual.named_modules() if isinstance(layer, whole)]
     others = [
         name
         for name, layer in visual.named_modules()
         if (isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1))
-        and not name.startswith(inside or ("\0",))
+        and not any(name.startswith(prefix) for prefix in inside)
     ]
     return attention + others
