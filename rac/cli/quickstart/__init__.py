@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from rac.cli.common import EncoderOption, JsonOption, print_json
+from rac.cli.common import EncoderOption, JsonOption, OutOption, print_json
 
 
 def quickstart(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")] = Path(
-        "runs/quickstart"
-    ),
+    out: OutOption = Path("runs/quickstart"),
     encoder: EncoderOption = "mini",
     blank: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Share of the known cells to blank.")
