@@ -52,6 +52,7 @@ def zero_shot(
 
           rac zero-shot grocery-store:test --label coarse
     """
+    from eval.image_sets import image_set
     from eval.metrics import accuracy, macro_accuracy, top_k_accuracy
     from eval.predictions import Predictions, write_predictions
     from rac.embedding.cache import EmbeddingCache
@@ -80,6 +81,9 @@ def zero_shot(
             predictions=[found.classes[index] for index in found.predicted],
             classes=found.classes,
             scores=found.scores,
+            # No image was trained on or chosen by.
+            training=image_set([]),
+            selection=image_set([]),
             metadata={
                 "table": table,
                 "encoder": network.name,
