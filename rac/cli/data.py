@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Known data sets: list, show, prepare.", no_args_is_help=True)
 
-NameArgument = Annotated[str, typer.Argument(help="A card's name; see `rac data list`.")]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="A card's name; see `rac data list`.")
+]
 
 
 @app.command("list")

@@ -23,7 +23,7 @@ from rac.cli.common import (
 
 
 def embed(
-    table: Annotated[str, typer.Argument(help="Table of items with images.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="Table of items with images.")],
     out: OutOption,
     encoder: EncoderOption = "mini",
     image: ImageOption = None,

@@ -22,7 +22,9 @@ from rac.cli.common import (
 
 
 def zero_shot(
-    table: Annotated[str, typer.Argument(help="Table of labelled items with images.")],
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="Table of labelled items with images.")
+    ],
     label: LabelOption = None,
     encoder: EncoderOption = "mini",
     image: ImageOption = None,

@@ -43,7 +43,7 @@ METRIC_HELP = (
 )
 
 MemoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the memory.")]
-TableArgument = Annotated[str, typer.Argument(help="Table of items with images.")]
+TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="Table of items with images.")]
 StoredEncoderOption = Annotated[
     str | None,
     typer.Option(
