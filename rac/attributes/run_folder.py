@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import time
@@ -16,6 +15,7 @@ from filelock import FileLock, Timeout
 from rac.attributes.ledger import Ledger
 from rac.attributes.store import StoredEmbeddings
 from rac.errors import InputError
+from rac.quarantine import Quarantined, write_quarantine
 from retrieval_index.files import replace_file
 
 _SECONDS_BETWEEN_NOTES = 1.0
@@ -85,15 +85,11 @@ class RunFolder:
 
     def write_quarantine(self, store: StoredEmbeddings) -> None:
         """Write the bad images: id, row (from 0), image, reason (a word), detail (a sentence)."""
-        with (
-            replace_file(self.path / "quarantine.csv") as draft,
-            open(draft, "w", encoding="utf-8", newline="") as handle,
-        ):
-            writer = csv.writer(handle)
-            writer.writerow(["id", "row", "image", "reason", "detail"])
-            for row, image, fault in store.bad:
-                reason, _, detail = fault.partition(": ")
-                writer.writerow([store.ids[row].as_py(), row, image or "", reason, detail])
+        bad = (
+            Quarantined(store.ids[row].as_py(), row, image, fault)
+            for row, image, fault in store.bad
+        )
+        write_quarantine(self.path / "quarantine.csv", bad)
 
     def write_run(self, run: Mapping[str, Any]) -> None:
         """Write ``run.json``, and ``summary.json`` with its summary alone."""

@@ -132,7 +132,9 @@ class FillSummary:
         schema_hash: what the schema's meaning hashes to.
         dry_run: whether the filled copy was left out.
         files: what was written, by kind.
-        resumed_rows: rows whose embeddings or decisions an earlier, unfinished run had left.
+        resumed_rows: rows whose decisions an earlier run had left; all of them where nothing that
+            decisions follow from has changed since.
+        cells_written: cells set in the database by this run; None for files.
     """
 
     table: str
@@ -151,6 +153,7 @@ class FillSummary:
     dry_run: bool
     files: dict[str, str]
     resumed_rows: int = 0
+    cells_written: int | None = None
 
     @property
     def missing(self) -> int:
@@ -189,4 +192,5 @@ class FillSummary:
             "dry_run": self.dry_run,
             "files": self.files,
             "resumed_rows": self.resumed_rows,
+            "cells_written": self.cells_written,
         }

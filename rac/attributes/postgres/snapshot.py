@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +36,12 @@ def needed_columns(shape: TableShape, wanted: Sequence[str], address: Address) -
 
 
 def write_snapshot(
-    connection: psycopg.Connection[Any], shape: TableShape, columns: Sequence[str], path: Path
-) -> None:
+    connection: psycopg.Connection[Any],
+    shape: TableShape,
+    columns: Sequence[str],
+    path: Path,
+    fills: Mapping[str, Mapping[str, tuple[str | None, str]]] | None = None,
+) -> int:
     """Read columns of all rows, as they are at one moment, into a Parquet file.
 
     Every column is text, as the server writes it, save bytes.
@@ -47,7 +51,13 @@ def write_snapshot(
         shape: of the table.
         columns: to read, the key first.
         path: the file, written whole or not at all.
+        fills: for some columns, by key, what a cell said before it was filled and what with. A
+            cell that still holds its fill is read as it was before: fills teach nothing.
+
+    Returns:
+        How many cells held their fill.
     """
+    held = 0
     schema = pa.schema(
         [
             pa.field(name, pa.binary() if shape.types[name] == "bytea" else pa.string())
@@ -59,6 +69,13 @@ def write_snapshot(
     with replace_file(path) as draft, pq.ParquetWriter(draft, schema) as writer:
         for rows in _batches(connection, shape, columns):
             cells = [list(column) for column in zip(*rows, strict=True)]
+            for column, name in zip(cells, columns, strict=True):
+                filled = (fills or {}).get(name, {})
+                for place, key in enumerate(cells[0] if filled else ()):
+                    before, value = filled.get(key, (None, None))
+                    if value is not None and column[place] == value:
+                        column[place] = before
+                        held += 1
             writer.write_batch(
                 pa.RecordBatch.from_arrays(
                     [pa.array(one, field.type) for one, field in zip(cells, schema, strict=True)],
@@ -66,6 +83,7 @@ def write_snapshot(
                 )
             )
     connection.rollback()
+    return held
 
 
 def _batches(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,21 +118,45 @@ def cell_batches(ledger: Ledger, schema: Schema) -> Iterator[CellBatch]:
 
 
 def apply_batch(
-    connection: psycopg.Connection[Any], shape: TableShape, batch: CellBatch, log: AppliedLog
+    connection: psycopg.Connection[Any],
+    shape: TableShape,
+    batch: CellBatch,
+    log: AppliedLog,
+    fills: Mapping[str, tuple[str | None, str]] | None = None,
 ) -> int:
-    """Write a batch where its cells are still as they were; give how many were set."""
+    """Write a batch where its cells are still as they were; give how many were set.
+
+    Args:
+        connection: to the server.
+        shape: of the table.
+        batch: to write.
+        log: what was written before; a batch in it is not written again.
+        fills: of the batch's column, by key, what an earlier run's fill replaced and what it
+            wrote; where that still stands it is replaced too, or left if it says the same.
+    """
     if batch.name in log.done:
         return 0
     again = batch.name in log.begun
     if not again:
         log.begin(batch.name)
     keys = _update(connection, shape, batch.column, batch.keys, batch.before, batch.values)
+    cells = zip(batch.keys, batch.values, strict=True)
+    standing = [(key, fills[key][1], value) for key, value in cells if fills and key in fills]
+    replaced = [cell for cell in standing if cell[1] != cell[2]]
+    if replaced:
+        keys += _update(connection, shape, batch.column, *_turned(replaced))
+    kept = [(key, value) for key, fill, value in standing if fill == value]
+    written = len(keys)
+    if kept:
+        held = _holding(connection, shape, batch.column, *_turned(kept))
+        keys += sorted(set(held) - set(keys))
     if again:
         # The transaction may have gone through before the kill: then the cells are ours.
-        keys = _holding(connection, shape, batch)
+        keys = _holding(connection, shape, batch.column, batch.keys, batch.values)
+        written = len(keys)
     connection.commit()
     log.finish(batch.name, keys)
-    return len(keys)
+    return written
 
 
 def revert_batch(
@@ -151,6 +175,39 @@ def revert_batch(
     )
     connection.commit()
     return len(keys)
+
+
+def revert_fills(
+    connection: psycopg.Connection[Any],
+    shape: TableShape,
+    column: str,
+    fills: Mapping[str, tuple[str | None, str]],
+    spared: Collection[str] = (),
+) -> int:
+    """Set cells back that still hold their fill, in transactions of some each.
+
+    Args:
+        connection: to the server.
+        shape: of the table.
+        column: whose cells.
+        fills: by key, what a cell said before and what was written.
+        spared: keys of cells that are left as they are.
+
+    Returns:
+        How many were set back.
+    """
+    wanted = [(key, value, before) for key, (before, value) in fills.items() if key not in spared]
+    undone = 0
+    for start in range(0, len(wanted), _BATCH_CELLS):
+        part = wanted[start : start + _BATCH_CELLS]
+        undone += len(_update(connection, shape, column, *_turned(part)))
+        connection.commit()
+    return undone
+
+
+def _turned(cells: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
+    """Give the columns of some lines, at least one."""
+    return tuple(map(list, zip(*cells, strict=True)))
 
 
 def _update(
@@ -180,7 +237,14 @@ def _update(
     return [str(row[0]) for row in connection.execute(query, (keys, old, new)).fetchall()]
 
 
-def _holding(connection: psycopg.Connection[Any], shape: TableShape, batch: CellBatch) -> list[str]:
+def _holding(
+    connection: psycopg.Connection[Any],
+    shape: TableShape,
+    column: str,
+    keys: list[str],
+    values: list[str],
+) -> list[str]:
+    """Give the keys whose cells hold their values."""
     from psycopg import sql
 
     query = sql.SQL(
@@ -188,9 +252,9 @@ def _holding(connection: psycopg.Connection[Any], shape: TableShape, batch: Cell
         "WHERE t.{key} = v.key::{key_kind} AND t.{column}::text = v.new"
     ).format(
         table=sql.Identifier(shape.schema, shape.table),
-        column=sql.Identifier(batch.column),
+        column=sql.Identifier(column),
         key=sql.Identifier(shape.key),
         key_kind=sql.SQL(shape.types[shape.key]),
     )
-    found = connection.execute(query, (batch.keys, batch.values)).fetchall()
+    found = connection.execute(query, (keys, values)).fetchall()
     return [str(row[0]) for row in found]

@@ -250,6 +250,10 @@ def _print(summary: FillSummary) -> None:
         console.print(f"{summary.duplicate_ids:,} rows repeat an id: {escape(named)}, ...")
     for reason, count in summary.bad_reasons.items():
         console.print(f"bad images: {escape(reason)}: {count:,}")
+    if 0 < summary.rows == summary.resumed_rows:
+        console.print("nothing has changed since this folder was last filled: that run stands")
+    if summary.cells_written is not None:
+        console.print(f"cells set in the database: {summary.cells_written:,}")
     for kind, path in summary.files.items():
         console.print(f"{kind}: {escape(path)}", soft_wrap=True)
 

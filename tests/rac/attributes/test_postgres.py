@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import typer
 from click.testing import Result
@@ -292,3 +293,84 @@ def test_schemas_and_audits_read_the_database_and_change_nothing(
     ):
         assert isinstance(error, InputError)
         assert "ALTER TABLE" in str(error)
+
+
+def test_a_run_again_takes_in_what_is_new_and_undo_gives_back_the_first_table(
+    shop: Callable[[], list[tuple]], address: Address, server: str, tmp_path: Path
+) -> None:
+    before = shop()
+    first = fill(address, tmp_path)
+    assert first.cells_written == first.filled > 50
+    filled = shop()
+    again = fill(address, tmp_path)
+    assert (again.cells_written, again.resumed_rows) == (0, again.rows)
+    assert shop() == filled
+    # One known cell and one fill are emptied, one fill is corrected, and there is a new item.
+    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+        owner.execute("UPDATE items SET colour = NULL WHERE sku IN (1, 8)")
+        owner.execute("UPDATE items SET colour = 'green' WHERE sku = 3")
+        owner.execute("INSERT INTO items SELECT 999, image, NULL, 1 FROM items WHERE sku = 2")
+    third = fill(address, tmp_path)
+    after = {row[0]: row[2] for row in shop()}
+    assert (after[1], after[8], after[3]) == ("green", "red", "green")
+    assert after[999] == "blue"
+    assert third.cells_written == 3
+    # Its own fills are not among what it learns from, and no cell is decided twice.
+    assert third.attributes["colour"].known == first.attributes["colour"].known
+    ledger = pq.read_table(tmp_path / "run" / "ledger.parquet", columns=["id", "attribute"])
+    assert len(set(ledger.column("id").to_pylist())) == ledger.num_rows == third.missing
+    assert fill(address, tmp_path).cells_written == 0
+    undo(tmp_path / "run")
+    undone = {row[0]: row[2] for row in shop()}
+    changed = {1: None, 3: "green", 8: None, 999: None}
+    assert undone == {**{row[0]: row[2] for row in before}, **changed}
+
+
+def test_a_fill_that_is_no_longer_vouched_for_is_taken_back(
+    shop: Callable[[], list[tuple]], address: Address, server: str, tmp_path: Path
+) -> None:
+    before = shop()
+    fill(address, tmp_path)
+    # Known cells that images contradict; its fills, were they learnt from, would not be.
+    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+        owner.execute(
+            "UPDATE items SET colour = (ARRAY['red', 'green', 'blue', 'yellow'])[1 + sku / 3 % 4] "
+            "WHERE sku % 5 NOT IN (0, 3)"
+        )
+    assert fill(address, tmp_path).filled == 0
+    empty = {row[0]: row[2] for row in before if row[0] % 5 in (0, 3)}
+    after = {row[0]: row[2] for row in shop()}
+    assert {key: after[key] for key in empty} == empty
+    assert all(after[key] in COLOURS for key in after if key not in empty)
+
+
+def test_an_undo_amid_a_second_run_takes_back_both(
+    shop: Callable[[], list[tuple]],
+    address: Address,
+    server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import rac.attributes.postgres.job as job
+
+    before = shop()
+    fill(address, tmp_path)
+    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+        owner.execute("UPDATE items SET colour = NULL WHERE sku = 1")
+    expected = [(*row[:2], None if row[0] == 1 else row[2], row[3]) for row in before]
+
+    def broken(*arguments, **named):
+        raise JobFailed("the power is gone")
+
+    for place in ("fill_table", "_write_back"):
+        monkeypatch.setattr(job, place, broken)
+        with pytest.raises(JobFailed, match="power"):
+            fill(address, tmp_path)
+        monkeypatch.undo()
+        monkeypatch.setenv("PGHOST", server)
+        monkeypatch.setenv("PGUSER", "filler")
+        undo(tmp_path / "run")
+        assert shop() == expected
+        fill(address, tmp_path)
+        with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+            owner.execute("UPDATE items SET colour = NULL WHERE sku = 1")
