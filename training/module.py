@@ -22,13 +22,10 @@ from training.losses import (
     loss_named,
     weighted_mean,
 )
+from training.trained_on import TRAINED_ON, refuse_another
 
 if TYPE_CHECKING:
     from rac.classifier import RacClassifier
-
-
-#: What a checkpoint says of the data, beside Lightning's own keys.
-TRAINED_ON = "rac_trained_on"
 
 
 class CosineHeads(pl.LightningModule):
@@ -205,20 +202,8 @@ class CosineHeads(pl.LightningModule):
         Raises:
             InputError: its rows, encoder or settings are not those of this one.
         """
-        if self.trainer.state.fn != "fit":
-            return
-        now = {**self.data.identity, **self.hparams}
-        then = {**checkpoint.get(TRAINED_ON, {}), **checkpoint.get("hyper_parameters", {})}
-        for name in now:
-            if name == "out" or (name in then and then[name] == now[name]):
-                continue
-            told = f"its {name} was {then.get(name)!r} and is {now[name]!r} now"
-            if name.endswith("rows"):
-                told = f"its {name} were others"
-            raise InputError(
-                f"{self.trainer.ckpt_path}: the checkpoint of another training: {told}. Go on "
-                "with what it was begun with, or begin anew without --ckpt_path"
-            )
+        if self.trainer.state.fn == "fit":
+            refuse_another(checkpoint, self.data.identity, self.hparams, self.trainer.ckpt_path)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW without decay: what holds the directions is the anchor."""

@@ -6,10 +6,12 @@ the embedding, H x W pixels.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -197,6 +199,22 @@ class ImageData(pl.LightningDataModule):
         """``(C,)`` training rows of each class."""
         return np.bincount(self.rows.classes, minlength=len(self.names))
 
+    @cached_property
+    def identity(self) -> dict[str, str | int | float | bool | None]:
+        """What a training depends on: a digest of the rows, and every setting of the data."""
+        digest = hashlib.sha256(json.dumps([self.names, self.rows.classes.tolist()]).encode())
+        digest.update(np.ascontiguousarray(self.rows.features).data)
+        return {
+            "training rows": digest.hexdigest(),
+            "encoder": self.frozen.encoder.identity,
+            "space": self.space,
+            "batch_size": self.batch_size,
+            "image_size": self.image_size,
+            "sampling": self.sampling,
+            "seed": self.seed,
+            **self._augmentation.keywords,
+        }
+
     def setup(self, stage: str) -> None:
         """Embed and keep the images, once, when training begins.
 
@@ -252,7 +270,8 @@ class ImageData(pl.LightningDataModule):
         if self.trainer is not None:
             # Workers draw ahead as soon as there is an iterator, and Lightning makes the first one
             # before it sets the epoch; where a fit is resumed that is not the first.
-            numbered.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+            progress: Any = self.trainer.fit_loop.epoch_progress
+            numbered.set_epoch(progress.current.processed)
         return DataLoader(
             TrainingImages(self.rows, self._augmentation(self.size), self.seed),
             batch_size=self.batch_size,

@@ -34,6 +34,7 @@ from training.losses import (
     loss_named,
     weighted_mean,
 )
+from training.trained_on import TRAINED_ON, refuse_another
 
 Tune = Literal["full", "lora"]
 
@@ -179,6 +180,19 @@ class TowerTuner(pl.LightningModule):
     def visual(self) -> nn.Module:
         """Give the tower as open_clip builds it, with its present weights; a copy with LoRA."""
         return self._visual[0] if self._adapted is None else merged(self._adapted)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what this training depends on beside the weights."""
+        checkpoint[TRAINED_ON] = self.data.identity
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go on with the checkpoint of another training.
+
+        Raises:
+            InputError: its rows, encoder or settings are not those of this one.
+        """
+        if self.trainer.state.fn == "fit":
+            refuse_another(checkpoint, self.data.identity, self.hparams, self.trainer.ckpt_path)
 
     def on_train_epoch_start(self) -> None:
         """Let what is drawn inside the network depend on the epoch alone, so that it can resume."""

@@ -15,7 +15,7 @@ import rac.encoders
 from eval.predictions import read_predictions
 from rac.classifier import RacClassifier
 from rac.errors import InputError, JobFailed
-from tests.training.finetune.conftest import write_table
+from tests.training.finetune.conftest import COLOURS, write_table
 from training.cli import CONFIGS, ready_configs, run
 from training.data import Batch
 from training.finetune.cli import FinetuneCLI
@@ -183,6 +183,19 @@ def test_a_killed_fit_resumes_to_the_same_bits(
     assert all(torch.equal(last[0][name], last[1][name]) for name in last[0])
     tensors = [weights(tmp_path / name) for name in "ab"]
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+
+
+@pytest.mark.usefixtures("tower_only")
+def test_the_checkpoint_of_another_training_is_refused(
+    catalogue: tuple[Path, Path], towers: dict[str, Path], tmp_path: Path
+) -> None:
+    fit(catalogue, towers["timm"], tmp_path / "run", **{"trainer.max_epochs": 1})
+    again = {"ckpt_path": "last", "data.jitter": 0.5}
+    with pytest.raises(InputError, match=r"jitter was 0\.2 and is 0\.5 now"):
+        fit(catalogue, towers["timm"], tmp_path / "run", **again)
+    table = write_table(tmp_path, "more", [*COLOURS, "red"])
+    with pytest.raises(InputError, match="its training rows were others"):
+        fit((table, catalogue[1]), towers["timm"], tmp_path / "run", ckpt_path="last")
 
 
 @pytest.mark.usefixtures("tower_only")
