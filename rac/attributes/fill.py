@@ -24,6 +24,7 @@ from rac.attributes.decide_job import decide_all
 from rac.attributes.filled_copy import filled_batches
 from rac.attributes.filler import Filler
 from rac.attributes.ledger import Decision
+from rac.attributes.own_fills import refuse_own_fills
 from rac.attributes.prepare import FillOptions, Prepared, prepare_fill
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import Schema
@@ -54,8 +55,9 @@ def fill_table(
 
     Writes into ``out``: ``filled.<ext>`` (the table's own format; every cell that is not filled is
     what it was), ``ledger.parquet/``, ``quarantine.csv`` (bad images), ``run.json``,
-    ``summary.json``, ``state.json`` and ``embeddings/``. A second run replaces them; one with the
-    same table, schema and options writes the same again.
+    ``summary.json``, ``state.json`` and ``embeddings/``. A second run replaces them: it decides
+    about every cell that is missing in the table as it is then. One with the same table, schema
+    and options writes the same again.
 
     Rows are told apart by their number, so ids need not be unique; repeated ones are reported.
 
@@ -71,7 +73,8 @@ def fill_table(
         more: fields of :class:`FillOptions`, in place of ``options``.
 
     Raises:
-        InputError: schema and table do not fit, or the folder is in use.
+        InputError: schema and table do not fit, the folder is in use, or the table holds what the
+            folder's run before had filled in.
         JobFailed: too many bad images, or the table changed while the job ran.
     """
     options = options or FillOptions(**more)
@@ -83,6 +86,7 @@ def fill_table(
         job = prepare_fill(
             table, schema, encoder, folder, options, cache=cache, image_limits=image_limits
         )
+        refuse_own_fills(job, folder)
         clock.append(time.perf_counter())
         folder.note("learning")
         filler = job.fit()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from rac.attributes.audit import audit_cells, write_doubts
@@ -16,6 +18,7 @@ from rac.attributes.plan import plan_fill
 from rac.attributes.prepare import FillOptions, Prepared, prepare_fill
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import Schema, parse_schema
+from rac.attributes.summary import FillSummary
 from rac.attributes.undo import undo_fill
 from rac.errors import InputError
 from rac.tables import open_table
@@ -32,8 +35,12 @@ def table(tmp_path: Path, write_catalogue: Write) -> Path:
     return write_catalogue(tmp_path / "shop", empty=("", "n/a"))
 
 
+def fill(table: Path, out: Path, schema: Schema = SCHEMA) -> FillSummary:
+    return fill_table(open_table(table), schema, ToyEncoder(), out, progress=False)
+
+
 def run(table: Path, out: Path, schema: Schema = SCHEMA) -> Path:
-    fill_table(open_table(table), schema, ToyEncoder(), out, progress=False)
+    fill(table, out, schema)
     return out
 
 
@@ -169,3 +176,34 @@ def test_a_schema_is_drafted_from_columns_and_values(tmp_path: Path) -> None:
     path.write_text("id,image,text\n1,a.png,x\n2,b.png,y\n")
     with pytest.raises(InputError, match="no column looks like an attribute"):
         infer_schema(open_table(path))
+
+
+def test_a_run_again_decides_about_what_is_missing_now(table: Path, tmp_path: Path) -> None:
+    """A known cell is emptied; it is filled, and undo gives back the table with it empty."""
+    out = tmp_path / "run"
+    first = fill(table, out)
+    lines = table.read_bytes().splitlines(keepends=True)
+    assert b"green" in lines[3]
+    lines[3] = lines[3].replace(b"green", b"")
+    changed = b"".join(lines)
+    table.write_bytes(changed)
+    second = fill(table, out)
+    assert (second.missing, second.images_opened) == (first.missing + 1, 0)
+    assert read(out / "filled.csv")[1]["colour"] == "green"
+    ledger = pq.read_table(out / "ledger.parquet", columns=["row", "attribute"]).to_pylist()
+    assert len({(line["row"], line["attribute"]) for line in ledger}) == len(ledger)
+    with RunFolder.locked(out) as folder:
+        assert Path(undo_fill(folder).file).read_bytes() == changed
+
+
+def test_fills_do_not_come_back_as_known_cells(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    before = table.read_bytes()
+    fill(table, out)
+    shutil.copy(out / "filled.csv", table)
+    with pytest.raises(InputError, match=r"holds \d+ of the \d+ cells .* another folder"):
+        fill(table, out)
+    # The first run can still be taken back, and another folder takes the cells as known.
+    with RunFolder.locked(out) as folder:
+        assert Path(undo_fill(folder).file).read_bytes() == before
+    assert fill(table, tmp_path / "other").attributes["colour"].missing == 0
