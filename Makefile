@@ -53,7 +53,7 @@ test: setup data database ## Tests and the examples of the docstrings
 
 mini: setup ## Make the embedded encoder anew (hours; see rac/encoders/mini/README.md)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mini]'
-	$(BIN)/python -m training.mini --out runs/mini
+	$(BIN)/python -m training.mini --out runs/mini --cache build/mini-cache
 
 clean: ## Remove the virtual environment and what tools leave behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
