@@ -1,162 +1,159 @@
-"""Predictions for a table: its images embedded, classified, and the bad ones set aside."""
+"""Predictions for a table, as a job that can be killed: finished parts stay, and are gone on with.
+
+While it runs, there is a folder ``FILE.unfinished`` beside the file to come. At the end its parts
+become the file, whole or not at all, and the folder goes.
+"""
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
-from eval.predictions import Predictions, write_predictions
-from rac.classifier import ClassifierOutput, RacClassifier, to_predictions
-from rac.embedding import embed_table
+from eval.header import HEADER_KEY
+from eval.predicted import Predictions, require_unique_ids
+from rac.classifier import RacClassifier, to_predictions
+from rac.embedding.bad import BadTally
+from rac.embedding.batch import EmbeddedBatch
 from rac.embedding.cache import EmbeddingCache
+from rac.embedding.stages import Stages
+from rac.embedding.stream import embed_rows, read_rows
 from rac.encoders import Encoder
 from rac.errors import InputError
 from rac.images.limits import ImageLimits
+from rac.prediction_parts import (
+    PART_ROWS,
+    Input,
+    PartNotes,
+    PredictionJob,
+    PredictionParts,
+    input_of,
+)
+from rac.progress import progress_bar
+from rac.quarantine import Quarantined, write_quarantine
 from rac.tables import Item, Table
-from retrieval_index import Neighbours
 from retrieval_index.files import replace_file
 
 SUFFIXES = (".parquet", ".csv")
 
 
 @dataclass(frozen=True)
-class Quarantined:
-    """An image that could not be read.
+class PredictionSummary:
+    """What a prediction job did.
 
     Attributes:
-        id: of the item.
-        row: its number in the table, from 0.
-        image: its reference, None where the cell held bytes or nothing.
-        reason: one word for the kind of fault.
-        detail: the same in a sentence.
+        rows: of the table, each with a row in the file.
+        bad_images: rows without a prediction, since their image could not be read.
+        resumed_rows: rows that a run before this one had done.
+        branches: ``fused``, or ``base`` where the memory had nothing to say.
+        file: the predictions.
+        quarantine: the bad images with their reasons; written even where there are none, so that
+            no table of a run before is left.
     """
 
-    id: str
-    row: int
-    image: str | None
-    reason: str
-    detail: str
+    rows: int
+    bad_images: int
+    resumed_rows: int
+    branches: Literal["fused", "base"]
+    file: Path
+    quarantine: Path
 
 
-@dataclass(frozen=True)
-class TablePredictions:
-    """What was predicted for a table, and what could not be.
-
-    Attributes:
-        predictions: one row for each row of the table; without a prediction where the image is bad.
-        quarantine: the bad images, in the table's order.
-    """
-
-    predictions: Predictions
-    quarantine: list[Quarantined]
-
-
-def predict_table(
+def predict_to_file(
     table: Table,
     classifier: RacClassifier,
     encoder: Encoder,
+    path: str | Path,
     *,
     name: str = "rac",
     batch_size: int = 64,
     max_bad: float | None = None,
     cache: EmbeddingCache | None = None,
     limits: ImageLimits | None = None,
+    restart: bool = False,
     progress: bool = True,
-) -> TablePredictions:
-    """Classify the images of a table.
+) -> PredictionSummary:
+    """Classify the images of a table, and write one row for each of its rows, in its order.
 
-    Pixels stream; the answers, 3 (C + k) numbers a row, are kept until the end.
+    Rows stream; what is held does not grow with their number, but for their ids at the end. A run
+    that was killed is gone on with if table, model and encoder are still the same.
 
     Args:
         table: items with images; labels, where it has them, go along.
         classifier: whose encoder is ``encoder``.
         encoder: gives the features.
+        path: ends in ``.parquet`` (everything) or ``.csv`` (id, label, prediction, confidence).
+            The bad images go beside it, into ``<stem>.quarantine.csv``.
         name: of the run, on reports.
         batch_size: images in one forward pass.
         max_bad: end when more than this share of the images is bad; None for never.
         cache: of embeddings.
         limits: of images.
+        restart: throw away what an unfinished run has left.
         progress: whether a progress bar is shown.
 
     Raises:
+        InputError: the path ends otherwise; what is unfinished there is another job, or the table
+            has changed meanwhile; or another process writes the same file.
         EncoderMismatch: the classifier was trained with another encoder.
         JobFailed: the share of bad images passes ``max_bad``.
-    """
-    classifier.memory.require(encoder=encoder.identity)
-    outputs: list[ClassifierOutput] = []
-    items: list[Item] = []
-    fine: list[np.ndarray[tuple[int], np.dtype[np.bool_]]] = []
-    hashes: list[str | None] = []
-    quarantine: list[Quarantined] = []
-    for batch in embed_table(
-        table,
-        encoder,
-        batch_size=batch_size,
-        max_bad=max_bad,
-        cache=cache,
-        limits=limits,
-        description="predicting",
-        progress=progress,
-    ):
-        vectors = batch.trunk if classifier.config.space == "trunk" else batch.embedding
-        for place, fault in enumerate(batch.reasons):
-            if fault is not None:
-                reason, _, detail = fault.partition(": ")
-                item = batch.items[place]
-                image = item.image if isinstance(item.image, str) else None
-                row = len(items) + place
-                quarantine.append(Quarantined(item.id, row, image, reason, detail))
-        outputs.append(classifier.predict(vectors))
-        items.extend(batch.items)
-        fine.append(batch.ok)
-        hashes.extend(batch.hashes)
-    output = _joined(outputs or [classifier.predict(np.empty((0, classifier.config.dim)))])
-    predictions = to_predictions(
-        output,
-        items,
-        [item.label for item in items],
-        name,
-        model=classifier,
-        ok=np.concatenate([np.zeros(0, np.bool_), *fine]),
-        hashes=hashes,
-        source=table.source,
-        image_folder=table.base,
-        metadata={"table": table.source, "encoder": encoder.name, "space": classifier.config.space},
-    )
-    return TablePredictions(predictions, quarantine)
-
-
-def write_table_predictions(found: TablePredictions, path: str | Path) -> tuple[Path, Path]:
-    """Write predictions, and the bad images beside them as ``<stem>.quarantine.csv``.
-
-    Args:
-        found: what :func:`predict_table` gave.
-        path: ends in ``.parquet`` (everything) or ``.csv`` (id, label, prediction, confidence).
-
-    Returns:
-        Both files; the quarantine is written even where it is empty, so that none is left from
-        a run before.
-
-    Raises:
-        InputError: the path ends otherwise.
+        ReportFault: an id is empty, or occurs twice.
     """
     target = Path(path)
     check_suffix(target)
-    if target.suffix.lower() == ".parquet":
-        write_predictions(found.predictions, target)
-    else:
-        _write_csv(found.predictions, target)
-    beside = target.with_name(f"{target.stem}.quarantine.csv")
-    with replace_file(beside) as draft, open(draft, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(["id", "row", "image", "reason", "detail"])
-        writer.writerows(
-            [bad.id, bad.row, bad.image or "", bad.reason, bad.detail] for bad in found.quarantine
-        )
-    return target, beside
+    classifier.memory.require(encoder=encoder.identity)
+    job = PredictionJob(
+        table=table.source,
+        image=table.require("image"),
+        id=table.roles.id,
+        label=table.roles.label,
+        encoder=encoder.identity,
+        model=_model_digest(classifier),
+        name=name,
+    )
+    with _alone(target.with_name(f"{target.name}.unfinished")) as folder:
+        parts = PredictionParts.open(folder, job, restart=restart)
+        resumed = parts.rows
+        bad = sum(len(notes.bad) for notes in parts.notes)
+        tally = BadTally(max_bad, rows=resumed, bad=bad)
+        part = _Part(classifier, table, name, encoder)
+        with progress_bar("predicting", table.num_rows(), shown=progress) as advance:
+            advance(resumed)
+            for batch in embed_rows(
+                parts.after_done(read_rows(table, batch_size)),
+                table.base,
+                encoder,
+                cache=cache,
+                limits=limits,
+                stages=Stages(),
+            ):
+                tally.count(batch.reasons)
+                part.take(batch)
+                if len(part) >= PART_ROWS:
+                    part.write(parts)
+                    part = _Part(classifier, table, name, encoder)
+                advance(len(batch.items))
+        if len(part):
+            part.write(parts)
+        tally.close()
+        strange = sorted({label for notes in parts.notes for label in notes.strange})
+        nothing = _Part(classifier, table, name, encoder).predictions(strange)
+        _join(parts, nothing, target)
+        quarantine = target.with_name(f"{target.stem}.quarantine.csv")
+        write_quarantine(quarantine, (one for notes in parts.notes for one in notes.bad))
+        parts.remove()
+    branches: Literal["fused", "base"] = "fused" if classifier.memory_counts.any() else "base"
+    return PredictionSummary(tally.rows, tally.bad, resumed, branches, target, quarantine)
 
 
 def check_suffix(path: Path) -> None:
@@ -169,31 +166,125 @@ def check_suffix(path: Path) -> None:
         raise InputError(f"{path}: predictions are written as {' or '.join(SUFFIXES)}")
 
 
-def _write_csv(predictions: Predictions, path: Path) -> None:
-    sure = predictions.confidence
+class _Part:
+    """Embedded rows that are classified and written together."""
+
+    def __init__(
+        self, classifier: RacClassifier, table: Table, name: str, encoder: Encoder
+    ) -> None:
+        self._classifier = classifier
+        self._table = table
+        self._name = name
+        self._encoder = encoder
+        self._items: list[Item] = []
+        self._inputs: list[Input] = []
+        self._vectors = [np.zeros((0, classifier.config.dim), np.float32)]
+        self._faults: list[str | None] = []
+        self._hashes: list[str | None] = []
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def take(self, batch: EmbeddedBatch) -> None:
+        """Keep of a batch what a prediction needs; its cells may hold whole images."""
+        trunk = self._classifier.config.space == "trunk"
+        self._vectors.append(batch.trunk if trunk else batch.embedding)
+        self._inputs += [input_of(item) for item in batch.items]
+        self._items += [
+            replace(item, image=None) if isinstance(item.image, bytes) else item
+            for item in batch.items
+        ]
+        self._faults += batch.reasons
+        self._hashes += batch.hashes
+
+    def predictions(self, strange: list[str] | None = None) -> Predictions:
+        """Classify; ``strange`` are labels without a class that other parts have met."""
+        config = self._classifier.config
+        told: dict[str, object] = {
+            "table": self._table.source,
+            "encoder": self._encoder.name,
+            "space": config.space,
+        }
+        if strange:
+            told["labels_without_class"] = strange
+        return to_predictions(
+            self._classifier.predict(np.concatenate(self._vectors)),
+            self._items,
+            [item.label for item in self._items],
+            self._name,
+            model=self._classifier,
+            ok=np.array([fault is None for fault in self._faults], dtype=np.bool_),
+            hashes=self._hashes,
+            source=self._table.source,
+            image_folder=self._table.base,
+            metadata=told,
+        )
+
+    def write(self, parts: PredictionParts) -> None:
+        """Classify, and add the rows to those that are done."""
+        found = self.predictions()
+        bad = [
+            Quarantined(item.id, parts.rows + place, _reference(item), fault)
+            for place, (item, fault) in enumerate(zip(self._items, self._faults, strict=True))
+            if fault is not None
+        ]
+        known = set(self._classifier.classes)
+        labels = {item.label for item in self._items if item.label is not None}
+        parts.add(found.table(), self._inputs, PartNotes(bad=bad, strange=sorted(labels - known)))
+
+
+def _join(parts: PredictionParts, nothing: Predictions, target: Path) -> None:
+    """Make one file of all parts; ``nothing`` has no rows and knows what is said of all."""
+    _require_unique(parts)
+    if target.suffix.lower() == ".csv":
+        _write_csv(parts, target)
+        return
+    schema = nothing.table().schema.with_metadata({HEADER_KEY: nothing.header.as_bytes()})
+    with replace_file(target) as draft, pq.ParquetWriter(draft, schema) as writer:
+        for block in parts.blocks():
+            writer.write_table(block.cast(schema))
+
+
+def _require_unique(parts: PredictionParts) -> None:
+    ids = pa.chunked_array([c for b in parts.blocks() for c in b["id"].chunks], pa.string())
+    if pc.count_distinct(ids, mode="all").as_py() != len(ids):
+        require_unique_ids(ids.to_pylist())
+
+
+def _write_csv(parts: PredictionParts, path: Path) -> None:
+    columns = ("id", "label", "prediction", "confidence")
     with replace_file(path) as draft, open(draft, "w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(["id", "label", "prediction", "confidence"])
-        for row, id in enumerate(predictions.ids):
-            given = predictions.predictions[row]
-            confidence = "" if given is None or sure is None else f"{sure[row]:.6f}"
-            label = predictions.label_cells[row]
-            writer.writerow([id, label or "", given or "", confidence])
+        writer.writerow(columns)
+        for block in parts.blocks():
+            cells = (block[name].to_pylist() for name in columns)
+            for id, label, prediction, sure in zip(*cells, strict=True):
+                confidence = "" if sure is None else f"{sure:.6f}"
+                writer.writerow([id, label or "", prediction or "", confidence])
 
 
-def _joined(outputs: list[ClassifierOutput]) -> ClassifierOutput:
-    first = outputs[0]
-    told = [one.text for one in outputs if one.text is not None]
-    return ClassifierOutput(
-        probabilities=np.concatenate([one.probabilities for one in outputs]),
-        base=np.concatenate([one.base for one in outputs]),
-        retrieval=np.concatenate([one.retrieval for one in outputs]),
-        neighbours=Neighbours(
-            scores=np.concatenate([one.neighbours.scores for one in outputs]),
-            rows=np.concatenate([one.neighbours.rows for one in outputs]),
-        ),
-        classes=first.classes,
-        train_counts=first.train_counts,
-        branches=first.branches,
-        text=np.concatenate(told) if told else None,
-    )
+def _reference(item: Item) -> str | None:
+    return item.image if isinstance(item.image, str) else None
+
+
+def _model_digest(classifier: RacClassifier) -> str:
+    """Give a SHA-256 of what the answers depend on: configuration and files of the memory."""
+    told = classifier.config.model_dump_json() + classifier.memory.manifest.model_dump_json()
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[Path]:
+    """Hold a folder, made where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror or error}") from error
+    lock = FileLock(folder / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            yield folder
+    except Timeout:
+        raise InputError(
+            f"another process writes {folder.with_suffix('')}; wait for it, or take another file"
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -38,9 +39,15 @@ def predict(
     image_root: ImageRootOption = None,
     allow_private_hosts: PrivateHostsOption = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 64,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what an unfinished run has left.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Predict the class of each image of a table; bad images go to FILE's .quarantine.csv.
+
+    A run that was killed is gone on with by the same command; its rows wait in FILE.unfinished.
+    FILE is written whole, at the end.
 
     Example:
 
@@ -49,7 +56,7 @@ def predict(
     from rac.classifier import RacClassifier
     from rac.embedding.cache import EmbeddingCache
     from rac.encoders import load_encoder
-    from rac.prediction import check_suffix, predict_table, write_table_predictions
+    from rac.prediction import check_suffix, predict_to_file
     from rac.tables import open_table
 
     check_suffix(out)
@@ -57,31 +64,24 @@ def predict(
     classifier = RacClassifier.load(model)
     network = load_encoder(encoder or classifier.config.encoder_name or "mini")
     with EmbeddingCache(network) as cache:
-        found = predict_table(
+        done = predict_to_file(
             opened,
             classifier,
             network,
+            out,
             name=name,
             batch_size=batch_size,
             max_bad=max_bad,
             cache=cache,
             limits=image_limits(image_root, allow_private_hosts),
+            restart=restart,
         )
-    file, quarantine = write_table_predictions(found, out)
-    branches = found.predictions.metadata["branches"]
     if json:
-        print_json(
-            {
-                "rows": len(found.predictions),
-                "bad_images": len(found.quarantine),
-                "branches": branches,
-                "file": str(file),
-                "quarantine": str(quarantine),
-            }
-        )
+        print_json(asdict(done))
         return
-    typer.echo(f"{len(found.predictions):,} rows, {len(found.quarantine):,} bad images: {file}")
-    if branches == "base":
+    before = f", {done.resumed_rows:,} of them done before" if done.resumed_rows else ""
+    typer.echo(f"{done.rows:,} rows{before}, {done.bad_images:,} bad images: {done.file}")
+    if done.branches == "base":
         typer.echo("the memory is empty: the base branch answered alone", err=True)
-    if found.quarantine:
-        typer.echo(f"bad images with their reasons: {quarantine}")
+    if done.bad_images:
+        typer.echo(f"bad images with their reasons: {done.quarantine}")

@@ -3,12 +3,18 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from eval.errors import ReportFault
 from eval.predictions import read_predictions
+from rac import prediction
+from rac.classifier import RacClassifier
 from rac.cli.app import app
 from rac.embedding import collect_features, embed_table
+from rac.errors import InputError
+from rac.prediction import PredictionSummary, predict_to_file
 from rac.tables import open_table
 from tests.toy import ToyEncoder, write_toy_images
 from training.fit import fit_classifier
@@ -80,3 +86,97 @@ def test_another_ending_is_refused_before_the_work(catalogue: Path) -> None:
     result = CliRunner().invoke(app, [*arguments, "-o", str(catalogue / "found.xlsx")])
     assert result.exit_code != 0
     assert "found.xlsx" in str(result.exception)
+
+
+class Interrupted(ToyEncoder):
+    """Ends, as by a kill, before more than eight images have gone through it."""
+
+    def _forward_images(self, pixels):
+        if self.images_encoded + len(pixels) > 8:
+            raise KeyboardInterrupt
+        return super()._forward_images(pixels)
+
+
+def run(folder: Path, out: str, encoder: ToyEncoder, **options: object) -> PredictionSummary:
+    return predict_to_file(
+        open_table(folder / "items.csv"),
+        RacClassifier.load(folder / "model"),
+        encoder,
+        folder / out,
+        batch_size=2,
+        progress=False,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def cut_short(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of ``items.csv`` into ``found.parquet`` and ``found.csv`` that ended in the middle."""
+    monkeypatch.setattr(prediction, "PART_ROWS", 4)
+    for out in ("found.parquet", "found.csv"):
+        with pytest.raises(KeyboardInterrupt):
+            run(catalogue, out, Interrupted())
+        assert not (catalogue / out).exists()
+    return catalogue
+
+
+def test_a_run_that_was_cut_short_is_gone_on_with(cut_short: Path) -> None:
+    encoder = ToyEncoder()
+    done = run(cut_short, "found.parquet", encoder)
+    assert 4 <= done.resumed_rows < 12
+    assert encoder.images_encoded <= 12 - done.resumed_rows
+    assert (done.rows, done.bad_images) == (14, 2)
+    run(cut_short, "found.csv", ToyEncoder())
+    run(cut_short, "whole.parquet", ToyEncoder())
+    run(cut_short, "whole.csv", ToyEncoder())
+    for name in ("{}.csv", "{}.quarantine.csv"):
+        found, whole = (cut_short / name.format(stem) for stem in ("found", "whole"))
+        assert found.read_bytes() == whole.read_bytes()
+    found, whole = (pq.read_table(cut_short / f"{stem}.parquet") for stem in ("found", "whole"))
+    assert found.equals(whole, check_metadata=True)
+    assert not list(cut_short.glob("*.unfinished"))
+
+
+def test_what_a_run_was_begun_with_must_not_change(cut_short: Path) -> None:
+    with pytest.raises(InputError, match="whose name is 'rac', not 'other'"):
+        run(cut_short, "found.parquet", ToyEncoder(), name="other")
+    table = cut_short / "items.csv"
+    table.write_text(table.read_text().replace("item1,", "another,"))
+    with pytest.raises(InputError, match=r"items\.csv: ids or image cells .* --restart"):
+        run(cut_short, "found.parquet", ToyEncoder())
+    done = run(cut_short, "found.parquet", ToyEncoder(), restart=True)
+    assert (done.rows, done.resumed_rows) == (14, 0)
+
+
+def test_labels_of_all_parts_without_a_class_are_told(
+    catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction, "PART_ROWS", 4)
+    table = catalogue / "items.csv"
+    rows = table.read_text().splitlines()
+    rows[1] = rows[1].rsplit(",", 1)[0] + ",mauve"
+    rows[12] = rows[12].rsplit(",", 1)[0] + ",beige"
+    table.write_text("\n".join(rows) + "\n")
+    run(catalogue, "found.parquet", ToyEncoder())
+    found = read_predictions(catalogue / "found.parquet")
+    assert found.metadata["labels_without_class"] == ["beige", "mauve"]
+    assert found.label_cells[0] is None
+
+
+def test_an_id_that_two_parts_have_is_an_error(
+    catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction, "PART_ROWS", 4)
+    table = catalogue / "items.csv"
+    table.write_text(table.read_text().replace("item11,", "item0,"))
+    with pytest.raises(ReportFault, match="'item0' is also the id of row 1"):
+        run(catalogue, "found.parquet", ToyEncoder())
+    assert not (catalogue / "found.parquet").exists()
+
+
+def test_a_table_without_rows_gives_a_file_without_rows(catalogue: Path) -> None:
+    (catalogue / "items.csv").write_text("id,image,label\n")
+    for out in ("found.parquet", "found.csv"):
+        assert run(catalogue, out, ToyEncoder()).rows == 0
+    assert len(read_predictions(catalogue / "found.parquet")) == 0
+    assert (catalogue / "found.csv").read_text() == "id,label,prediction,confidence\n"
