@@ -49,7 +49,12 @@ class FinetuneCLI(LightningCLI):
         keep_checkpoints(self.trainer)
 
     def after_fit(self) -> None:
-        """Write the best epoch's encoder, then train on its embeddings."""
+        """Write the best epoch's encoder, then train on its embeddings.
+
+        What the head in training says of validation rows only ranks the epochs: trained on crops of
+        ``image_size``, it is a stranger to whole pictures of the encoder's size. The one that is
+        fitted to the embeddings afterwards is not.
+        """
         restore_best(self.trainer, self.model)
         for name, figure in sorted(self.trainer.callback_metrics.items()):
             sys.stderr.write(f"head alone, last epoch: {name:12} {float(figure):.3f}\n")
@@ -85,6 +90,8 @@ class FinetuneCLI(LightningCLI):
             "data.space": data.space,
             "data.embed_batch_size": data.embed_batch_size,
             "data.max_bad": data.max_bad,
+            # The tower has learnt to see crops and mirror images as one.
+            "data.views_below": 0,
             "seed_everything": data.seed,
             "model.out": self.root / "model",
             "trainer.default_root_dir": root,
