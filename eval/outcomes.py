@@ -179,10 +179,10 @@ def _reduce(block: RowBlock) -> RowFigures:
 def _join(source: Predictions | PredictionFile, parts: Iterable[RowFigures]) -> Outcomes:
     held = list(parts)
     if not held:
-        raise ReportFault(f"{source.header.name}: the prediction file has no rows")
+        raise ReportFault(f"{source.where}: the prediction file has no rows")
     ids = pa.chunked_array([part.ids for part in held], pa.string())
     if ids.null_count or len(pc.unique(ids)) < len(ids) or pc.any(pc.equal(ids, "")).as_py():
-        require_unique_ids(ids.to_pylist())
+        require_unique_ids(ids.to_pylist(), source.where)
     labels = np.concatenate([part.labels for part in held])
     given = np.concatenate([part.predictions for part in held])
     kept = (labels >= 0) & (given >= 0)

@@ -96,7 +96,7 @@ class Predictions:
         _set(self, "predictions", tuple(self.predictions))
         given = self.labels if self.labels is not None else (None,) * len(self.ids)
         _set(self, "labels", tuple(given))
-        require_unique_ids(self.ids)
+        require_unique_ids(self.ids, self.where)
         require_classes(self.classes)
         self._check_shapes()
         if self.train_counts is not None:
@@ -115,6 +115,11 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def where(self) -> str:
+        """How faults call them."""
+        return self.name
 
     @property
     def label_cells(self) -> tuple[str | None, ...]:
@@ -140,7 +145,7 @@ class Predictions:
         """The rows in order, in blocks small enough to work on; at least one, if without rows."""
         step = rows_of_block(len(self.classes))
         for start in range(0, max(1, len(self)), step):
-            yield RowBlock(self.table(start, start + step), self.header, start)
+            yield RowBlock(self.table(start, start + step), self.header, self.where, start)
 
     def table(self, start: int = 0, stop: int | None = None) -> pa.Table:
         """Rows ``start`` to ``stop`` as an Arrow table, in the columns of a prediction file."""
@@ -215,8 +220,12 @@ def rows_of_block(classes: int) -> int:
     return max(1, min(1 << 16, BLOCK_CELLS // max(1, classes)))
 
 
-def require_unique_ids(ids: Sequence[str]) -> None:
+def require_unique_ids(ids: Sequence[str], where: str) -> None:
     """Refuse ids that are empty or occur twice, naming the first.
+
+    Args:
+        ids: (N,) of the rows.
+        where: how faults call what the rows come from.
 
     Raises:
         ReportFault: an id is not a non-empty string, or a second row has it too.
@@ -226,10 +235,13 @@ def require_unique_ids(ids: Sequence[str]) -> None:
     first: dict[str, int] = {}
     for row, name in enumerate(ids):
         if not isinstance(name, str) or not name:
-            raise ReportFault(f"row {row + 1}, column 'id': {name!r} is not a non-empty string")
+            raise ReportFault(
+                f"{where}: row {row + 1}, column 'id': {name!r} is not a non-empty string"
+            )
         if name in first:
             raise ReportFault(
-                f"row {row + 1}, column 'id': {name!r} is also the id of row {first[name] + 1}"
+                f"{where}: row {row + 1}, column 'id': {name!r} is also the id of row "
+                f"{first[name] + 1}"
             )
         first[name] = row
 

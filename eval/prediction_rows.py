@@ -48,11 +48,13 @@ class RowBlock:
     Attributes:
         table: (N,) rows with some of :data:`COLUMNS`.
         header: of the run.
+        where: how faults call what the rows come from: the file, or the run.
         first: position of the block's first row in the run.
     """
 
     table: pa.Table
     header: RunHeader
+    where: str
     first: int = 0
 
     def __len__(self) -> int:
@@ -74,7 +76,7 @@ class RowBlock:
     def place(self, row: int, column: str) -> str:
         """Words that lead a person to a cell: the row counted from 1, its id, and the column."""
         id = self.ids[row].as_py()
-        return f"{self.header.name}: row {self.first + row + 1} (id {id!r}), column {column!r}"
+        return f"{self.where}: row {self.first + row + 1} (id {id!r}), column {column!r}"
 
     @cached_property
     def ids(self) -> pa.StringArray:
@@ -111,7 +113,7 @@ class RowBlock:
             sure: Floats = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid as fault:
             raise ReportFault(
-                f"{self.header.name}: column 'confidence' must hold numbers ({fault})"
+                f"{self.where}: column 'confidence' must hold numbers ({fault})"
             ) from fault
         made = self.predictions >= 0
         bad = np.flatnonzero(made & ~((sure >= -1e-6) & (sure <= 1 + 1e-6)))
@@ -134,7 +136,7 @@ class RowBlock:
             digests[known] = digests_of(cells.drop_null())
         except ReportFault as fault:
             raise ReportFault(
-                f"{self.header.name}, rows from {self.first + 1} on, column 'content_hash': {fault}"
+                f"{self.where}, rows from {self.first + 1} on, column 'content_hash': {fault}"
             ) from fault
         return digests, known
 
@@ -217,9 +219,7 @@ class RowBlock:
         others = [name for name in NEIGHBOUR_COLUMNS[1:] if self._has(name)]
         if not self._has("neighbour_ids"):
             if others:
-                raise ReportFault(
-                    f"{self.header.name}: {others[0]!r} is given without 'neighbour_ids'"
-                )
+                raise ReportFault(f"{self.where}: {others[0]!r} is given without 'neighbour_ids'")
             return
         names = _joined(self.table.column("neighbour_ids"))
         lengths = pc.list_value_length(names).fill_null(0).to_numpy(zero_copy_only=False)

@@ -61,13 +61,18 @@ class PredictionFile:
     header: RunHeader
     table: pa.Table | None = None
 
+    @property
+    def where(self) -> str:
+        """How faults call it."""
+        return str(self.path)
+
     def blocks(self) -> Iterator[RowBlock]:
         """Read the file in blocks of rows, in order; memory does not grow with the rows.
 
         Ids are not checked for being unique.
         """
         if self.table is not None:
-            yield RowBlock(self.table, self.header)
+            yield RowBlock(self.table, self.header, self.where)
             return
         first = 0
         # With its default, the reader would fetch all row groups ahead and hold them.
@@ -75,7 +80,7 @@ class PredictionFile:
             names = [name for name in file.schema_arrow.names if name in COLUMNS]
             step = rows_of_block(len(self.header.classes))
             for batch in file.iter_batches(batch_size=step, columns=names):
-                yield RowBlock(pa.Table.from_batches([batch]), self.header, first)
+                yield RowBlock(pa.Table.from_batches([batch]), self.header, self.where, first)
                 first += batch.num_rows
 
     def rows(self, positions: Ints) -> pa.Table:
@@ -94,7 +99,7 @@ class PredictionFile:
         if table is None:
             names = [name for name in pq.read_schema(self.path).names if name in COLUMNS]
             table = pq.read_table(self.path, columns=names)
-        block = RowBlock(table, self.header)
+        block = RowBlock(table, self.header, self.where)
 
         def cells(name: str) -> list[str | None] | None:
             if name not in table.column_names:

@@ -235,7 +235,7 @@ class _Part:
 
 def _join(parts: PredictionParts, nothing: Predictions, target: Path) -> None:
     """Make one file of all parts; ``nothing`` has no rows and knows what is said of all."""
-    _require_unique(parts)
+    _require_unique(parts, nothing.source or nothing.where)
     if target.suffix.lower() == ".csv":
         _write_csv(parts, target)
         return
@@ -245,10 +245,10 @@ def _join(parts: PredictionParts, nothing: Predictions, target: Path) -> None:
             writer.write_table(block.cast(schema))
 
 
-def _require_unique(parts: PredictionParts) -> None:
+def _require_unique(parts: PredictionParts, where: str) -> None:
     ids = pa.chunked_array([c for b in parts.blocks() for c in b["id"].chunks], pa.string())
     if pc.count_distinct(ids, mode="all").as_py() != len(ids):
-        require_unique_ids(ids.to_pylist())
+        require_unique_ids(ids.to_pylist(), where)
 
 
 def _write_csv(parts: PredictionParts, path: Path) -> None:

@@ -49,7 +49,7 @@ def write_large(path: Path, rows: int, classes: int, scores: tuple[str, ...]) ->
         size = min(BLOCK, rows - first)
         table = _block(rng, names, first, size, scores)
         if writer is None:
-            RowBlock(table, header).check()
+            RowBlock(table, header, header.name).check()
             schema = table.schema.with_metadata({HEADER_KEY: header.as_bytes()})
             writer = pq.ParquetWriter(path, schema)
         writer.write_table(table.cast(schema))

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eval.errors import ReportFault
+from eval.outcomes import reduce_predictions
 from eval.predictions import (
     Predictions,
     open_predictions,
@@ -123,8 +124,9 @@ def test_float_labels_are_refused(tmp_path):
 def test_faults_of_a_csv_name_the_place(tmp_path, text, said):
     path = tmp_path / "p.csv"
     path.write_text(text)
-    with pytest.raises(ReportFault, match=said):
-        read_predictions(path)
+    with pytest.raises(ReportFault, match=said) as caught:
+        reduce_predictions(open_predictions(path))
+    assert str(caught.value).startswith(str(path)), "two files may hold runs of one name"
 
 
 @pytest.mark.parametrize(
