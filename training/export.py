@@ -123,9 +123,7 @@ def class_balanced_weights(
 ) -> npt.NDArray[np.float64]:
     """Give ``(N,)`` weights: the usable rows of each class share one; all others have none.
 
-    >>> from dataclasses import replace
-
-    import numpy as np
+    >>> import numpy as np
     >>> class_balanced_weights(np.array([0, 0, 1]), np.array([True, True, False]), 2)
     array([0.5, 0.5, 0. ])
     """
