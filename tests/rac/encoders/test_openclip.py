@@ -86,6 +86,18 @@ def test_padding_left_out_changes_no_text(folders: dict[str, Path], longest: str
     torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=1e-4)
 
 
+def test_texts_that_begin_alike_come_out_as_each_by_itself(folders: dict[str, Path]) -> None:
+    encoder = load(folders["vit"])
+    names = ("cat", "cat house", "dog", "a", "cat")
+    texts = [f"a photo of a {name}." for name in names] + [f"a {name}" for name in names]
+    model = open_clip.create_model(f"local-dir:{folders['vit']}").eval()
+    tokens = open_clip.get_tokenizer("ViT-B-32")(texts * 10, 16)
+    with torch.no_grad():
+        expected = torch.cat([model.encode_text(one[None]) for one in tokens])
+    found = encode_tokens(encoder._model, tokens)
+    torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_braces_in_a_class_name_are_text(folders: dict[str, Path]) -> None:
     encoder = load(folders["vit"])
     given = encoder.encode_prompts(["{0.__class__}"], ["a {}."])
