@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rac.embedding import embed_table
 from rac.embedding.cache import EmbeddingCache
 from rac.encoders import Encoder
-from rac.encoders.base import DEFAULT_TEMPLATES, FloatArray
+from rac.encoders.base import DEFAULT_TEMPLATES, FloatArray, check_templates
 from rac.errors import InputError
 from rac.images import ImageLimits
 from rac.tables import Table
@@ -107,9 +107,11 @@ def classify_zero_shot(
         progress: whether a progress bar is shown.
 
     Raises:
-        InputError: the table has no label column, or no row with a label and a readable image.
+        InputError: the table has no label column, or no row with a label and a readable image; or
+            a template without ``{}``.
         JobFailed: too many bad images.
     """
+    check_templates(templates)
     if table.roles.label is None:
         raise InputError(
             f"{table.source} has no label column; name one of {', '.join(table.columns)} "

@@ -60,9 +60,12 @@ def zero_shot(
     from rac.embedding.cache import EmbeddingCache
     from rac.encoders import load_encoder
     from rac.encoders.base import DEFAULT_TEMPLATES
+    from rac.errors import InputError
     from rac.tables import open_table
     from rac.zero_shot import classify_zero_shot
 
+    if out is not None and out.suffix.lower() != ".parquet":
+        raise InputError(f"{out}: predictions are written as .parquet")
     opened = open_table(table, image=image, label=label, id=id)
     network = load_encoder(encoder)
     with EmbeddingCache(network) as cache:

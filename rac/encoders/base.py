@@ -13,10 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rac.errors import InputError
 from rac.images import Pixels
 from retrieval_index.arrays import unit_norm
 
-__all__ = ["DEFAULT_TEMPLATES", "Encoder", "FloatArray", "ImageFeatures", "unit_norm"]
+__all__ = [
+    "DEFAULT_TEMPLATES",
+    "Encoder",
+    "FloatArray",
+    "ImageFeatures",
+    "check_templates",
+    "unit_norm",
+]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -147,13 +155,10 @@ class Encoder(ABC):
             (C, D) float32 of unit norm.
 
         Raises:
-            ValueError: no template, a template without ``{}``, or a class without a name.
+            InputError: see :func:`check_templates`.
+            ValueError: a class without a name.
         """
-        if not templates:
-            raise ValueError("at least one prompt template is needed")
-        for template in templates:
-            if "{}" not in template:
-                raise ValueError(f"prompt template {template!r} has no {{}} for the class name")
+        check_templates(templates)
         prompts: list[str] = []
         owners: list[int] = []
         for index, entry in enumerate(names):
@@ -167,3 +172,16 @@ class Encoder(ABC):
         sums = np.zeros((len(names), self.embedding_dim), np.float32)
         np.add.at(sums, np.asarray(owners, np.int64), embeddings)
         return unit_norm(sums)
+
+
+def check_templates(templates: Sequence[str]) -> None:
+    """Refuse prompt templates that no class name can be put into.
+
+    Raises:
+        InputError: there is none, or one has no ``{}``.
+    """
+    if not templates:
+        raise InputError("at least one prompt template is needed")
+    for template in templates:
+        if "{}" not in template:
+            raise InputError(f"prompt template {template!r} has no {{}} for the class name")
