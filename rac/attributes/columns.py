@@ -90,7 +90,7 @@ def fill_column(
     kept = np.ones(batch.num_rows, np.bool_)
     kept[rows] = False
     touched = batch.take(pa.array(rows))
-    for text in table.strings(touched, column):
+    for text in DistinctCells.read(table, touched, column).texts:
         if not attribute.means_missing(text):
             raise JobFailed(f"column {column!r}: the value {text!r} would be overwritten")
     field = batch.schema.field(place)

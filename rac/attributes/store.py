@@ -114,8 +114,10 @@ class ItemsDigest:
             return (hashlib.sha256(image).hexdigest(),)
         if image is None or "://" in image:
             return (image,)
+        # Most paths are plain; asking the library of each costs as much as the file's state.
+        odd = image.startswith(("/", "\\")) or ":" in image
         try:
-            state = os.stat(image if os.path.isabs(image) else self._prefix + image)
+            state = os.stat(image if odd and os.path.isabs(image) else self._prefix + image)
         except (OSError, ValueError):
             return (image, None)
         return (image, state.st_size, state.st_mtime_ns)
