@@ -11,6 +11,7 @@ from rac.branches.base import Floats, Integers
 from rac.branches.retrieval import Lookup, RetrievalBranch
 from rac.branches.text import TextBranch, Told, choose_text, prototypes, snippets
 from training.crossfit import CrossFit
+from training.texts import every
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,8 @@ def hear_texts(
     sets = [told]
     if checked is not None:
         sets.append([Told(checked.lookup, checked.rows, start.prototypes, own)])
-    branch = choose_text(start, [one for each in sets for one in _alike(each)])
+    asked = [one for each in sets for one in _alike([_fewer(one) for one in each])]
+    branch = choose_text(start, asked)
     said = np.empty((len(own), len(names)), dtype=np.float32)
     for one, found in zip(told, folds, strict=True):
         said[fitted.folds == found.head - 1] = one.heard_by(branch)
@@ -82,6 +84,20 @@ def hear_texts(
         vectors.captions,
         (said, *(one.heard_by(branch) for each in sets[1:] for one in each)),
     )
+
+
+def _fewer(told: Told) -> Told:
+    """Leave queries out where they are too many to try every setting on."""
+    found = told.lookup
+    kept = every(len(found.truth), len(found.counts))
+    fewer = replace(
+        found,
+        scores=found.scores[kept],
+        classes=found.classes[kept],
+        truth=found.truth[kept],
+        weights=found.weights[kept],
+    )
+    return replace(told, lookup=fewer, rows=told.rows[kept])
 
 
 def _alike(told: Sequence[Told]) -> list[Told]:

@@ -140,3 +140,13 @@ def test_names_alone_are_heard_too(long_tail: tuple) -> None:
     )
     assert model.memory.text_dim is None
     assert model.predict(new).text is not None
+
+
+def test_of_too_many_rows_some_are_asked(long_tail: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, new, _ = long_tail
+    monkeypatch.setattr("training.texts.MOST_NUMBERS", 100)
+    output = fit(rows, "on").predict(new)
+    assert output.text is not None
+    monkeypatch.setattr("training.texts.MOST_NUMBERS", 600)
+    helps, folds, counts = judged(2.0)
+    assert text_pays([helps], folds, counts)
