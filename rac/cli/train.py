@@ -29,6 +29,8 @@ def fit(context: typer.Context) -> None:
           rac train fit --data.train items.csv --data.label kind --data.encoder mini
           rac train fit --config grocery-store-lt --ckpt_path last  # goes on after a kill
           rac train fit --config grocery-store-lt --print_config
+          rac train fit --config grocery-store-finetune  # the image tower too, not only a head
+          rac train fit --mode finetune --help
     """
     _run("fit", context)
 
