@@ -10,8 +10,10 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 
 from rac.classifier import RacClassifier, to_predictions
+from rac.errors import InputError
 from training.data import TableData
 from training.fit import (
     best_checkpoint,
@@ -67,11 +69,21 @@ class TrainingCLI(LightningCLI):
 
         Lightning would put them into the folder of the log, which is a new one each time, and an
         interrupted fit would start all over.
+
+        Raises:
+            InputError: the strategy trains in processes that cannot give the heads back.
         """
         keep_checkpoints(self.trainer)
+        if isinstance(self.trainer.strategy.launcher, _MultiProcessingLauncher):
+            raise InputError(
+                "this strategy trains in copies of the program that cannot give the heads back; "
+                "use --trainer.strategy ddp, or one device"
+            )
 
     def after_fit(self) -> None:
         """Export the best epoch's model and print its folder."""
+        if not self.trainer.is_global_zero:
+            return
         restore_best(self.trainer, self.model)
         settings = {"seed": self.datamodule.seed, "epochs": self.trainer.current_epoch}
         folder = self.model.model_folder
@@ -82,6 +94,8 @@ class TrainingCLI(LightningCLI):
 
     def after_test(self) -> None:
         """Write the predictions of the test table and print where."""
+        if not self.trainer.is_global_zero:
+            return
         from eval.predictions import write_predictions
 
         features, table = self.datamodule.embedded("test"), self.datamodule.opened["test"]
@@ -118,7 +132,9 @@ def run_features(arguments: ArgsType) -> TrainingCLI:
     Args:
         arguments: what stands behind ``rac train``; those of the process if None.
     """
-    return start(TrainingCLI, CosineHeads, TableData, arguments)
+    # Training takes seconds, and a batch that is dealt out to devices is another training: so each
+    # device does all of it, and any number of them ends at the same bits.
+    return start(TrainingCLI, CosineHeads, TableData, arguments, use_distributed_sampler=False)
 
 
 def start(

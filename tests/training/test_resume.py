@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +10,9 @@ import pytest
 from torch import Tensor
 
 from rac.errors import InputError
-from tests.training.conftest import clouds
-from training.cli import run
-from training.crossfit import LabelledFeatures
+from tests.training.killed_fit import fit, overlapping_clouds
 from training.data import Batch, TableData
 from training.module import CosineHeads
-
-EPOCHS = 6
 
 
 class KilledError(BaseException):
@@ -21,33 +20,9 @@ class KilledError(BaseException):
 
 
 @pytest.fixture(autouse=True)
-def rows(monkeypatch: pytest.MonkeyPatch) -> LabelledFeatures:
-    """Clouds that overlap, so that it takes epochs to find the best head."""
-    vectors, labels, _, _ = clouds([60, 40, 25, 12, 5], spread=1.8)
-    found = LabelledFeatures(vectors, labels, [f"r{row}" for row in range(len(labels))])
-
-    def fit_rows(self: TableData) -> tuple[LabelledFeatures, None]:
-        self.encoder_identity = "toy0"
-        return found, None
-
-    monkeypatch.setattr(TableData, "fit_rows", fit_rows)
-    return found
-
-
-def fit(out: Path, *more: str, sampling: str = "instance", batch_size: int = 30) -> None:
-    options = {
-        "trainer.default_root_dir": out,
-        "trainer.enable_progress_bar": "false",
-        "trainer.logger": "true",
-        "trainer.max_epochs": EPOCHS,
-        "data.sampling": sampling,
-        "data.batch_size": batch_size,
-        "model.learning_rate": 0.02,
-        "model.loss": "ldam",
-        "model.reweight": "class-balanced",
-        "model.reweight_from_epoch": 4,
-    }
-    run(["fit", *(f"--{name}={value}" for name, value in options.items()), *more])
+def rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clouds in the place of a table."""
+    monkeypatch.setattr(TableData, "fit_rows", overlapping_clouds)
 
 
 def kill_in_epoch(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +56,32 @@ def test_a_killed_fit_resumes_to_the_same_bits(
     assert not (tmp_path / "b/model").exists()
     fit(tmp_path / "b", "--ckpt_path=last", sampling=sampling, batch_size=batch_size)
     assert model(tmp_path / "b") == model(tmp_path / "a")
+
+
+def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.training.killed_fit", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_a_fit_killed_by_the_system_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    killed = in_a_process(str(tmp_path / "b"), "3")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "b/model").exists()
+    fit(tmp_path / "a")
+    fit(tmp_path / "b", "--ckpt_path=last")
+    assert model(tmp_path / "b") == model(tmp_path / "a")
+
+
+def test_two_devices_end_at_the_bits_of_one(tmp_path: Path) -> None:
+    done = in_a_process(str(tmp_path / "two"), "never", "--trainer.devices=2")
+    assert done.returncode == 0, done.stderr
+    fit(tmp_path / "one")
+    assert model(tmp_path / "two") == model(tmp_path / "one")
+
+
+def test_processes_that_cannot_give_the_heads_back_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"use --trainer\.strategy ddp"):
+        fit(tmp_path, "--trainer.devices=2", "--trainer.strategy=ddp_spawn")
 
 
 def test_resuming_is_not_starting_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,19 +157,12 @@ def test_the_checkpoint_of_other_settings_is_refused(
         fit(tmp_path, "--model.learning_rate=0.5", "--ckpt_path=last")
 
 
-@pytest.mark.parametrize("counts", [[60, 40, 25, 12, 6], [60, 40, 25, 12], [30, 20, 10, 5, 5]])
+@pytest.mark.parametrize("counts", [(60, 40, 25, 12, 6), (60, 40, 25, 12), (30, 20, 10, 5, 5)])
 def test_the_checkpoint_of_other_rows_is_refused(
-    counts: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    counts: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where classes are as many as they were, and the weights would fit."""
     fit(tmp_path, "--trainer.max_epochs=1")
-    vectors, labels, _, _ = clouds(counts, spread=1.8)
-    others = LabelledFeatures(vectors, labels, [f"r{row}" for row in range(len(labels))])
-
-    def fit_rows(self: TableData) -> tuple[LabelledFeatures, None]:
-        self.encoder_identity = "toy0"
-        return others, None
-
-    monkeypatch.setattr(TableData, "fit_rows", fit_rows)
+    monkeypatch.setattr(TableData, "fit_rows", lambda data: overlapping_clouds(data, counts))
     with pytest.raises(InputError, match="its training rows were others"):
         fit(tmp_path, "--ckpt_path=last")
