@@ -59,5 +59,7 @@ def _written_values(
         mine = part.filter(
             pc.and_(pc.equal(attributes, name), pc.is_in(decisions, pa.array(wanted)))
         )
-        found[name] = (mine.column("row").to_numpy(), mine.column("value").to_pylist())
+        # As text first: of a dictionary, Python would be handed the words one by one.
+        values = mine.column("value").cast(pa.string()).to_pylist()
+        found[name] = (mine.column("row").to_numpy(), values)
     return found
