@@ -248,6 +248,38 @@ def test_a_job_killed_at_any_moment_loses_nothing_and_doubles_nothing(
     assert killer.killed >= KILLS
 
 
+def test_a_second_run_killed_at_any_moment_ends_as_one_undisturbed(
+    shop: Callable[[], list[tuple]], address: Address, server: str, tmp_path: Path
+) -> None:
+    url, folder = str(address), str(tmp_path / "shop")
+
+    def write(colour: str | None) -> None:
+        with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+            owner.execute("UPDATE items SET colour = %s WHERE sku IN (1, 21)", (colour,))
+
+    def twice(out: Path, second: Callable[..., object]) -> list[tuple]:
+        run_whole(fill_database, url, folder, str(out))
+        write(None)
+        for job in (second, second, run_whole):
+            job(fill_database, url, folder, str(out))
+        found = shop()
+        undo(out)
+        write("green")
+        return found
+
+    before = shop()
+    expected = twice(tmp_path / "whole", run_whole)
+    assert shop() == before
+    killer = Killer(run_whole(fill_database, url, folder, str(tmp_path / "alone")))
+    undo(tmp_path / "alone")
+    for moment in range(4 * KILLS):
+        if killer.killed >= KILLS:
+            break
+        assert twice(tmp_path / f"run{moment}", killer.run) == expected, moment
+        assert shop() == before, moment
+    assert killer.killed >= KILLS
+
+
 def undo(run: Path) -> None:
     with RunFolder.locked(run) as folder:
         undo_postgres(folder, folder.run())
