@@ -40,6 +40,10 @@ def predict(
         f"by the plain search {found.reference_rows_per_s:,.0f}, a ratio of {found.ratio:.2f}"
     )
     typer.echo(
+        f"processor time of a row: {found.cpu_us:.0f} us, by the plain search "
+        f"{found.reference_cpu_us:.0f} us"
+    )
+    typer.echo(
         f"same class for {found.agreement:.2%} of the rows, same neighbours for "
         f"{found.same_neighbours:.2%}, probabilities within {found.largest_difference:.1e}"
     )
