@@ -70,7 +70,9 @@ class NearestRows:
         workers = min(usable_cores(), _MOST_WORKERS)
         chunk = min(_MOST_CHUNK, _BUFFER_NUMBERS // (workers * len(rounded)))
         # Fresh pages would cost as much as the products that are written to them.
-        self._buffers = torch.empty((workers, chunk, len(rounded)), dtype=torch.int32)
+        # Lightning tests in inference mode, whose tensors may not be written to outside of it.
+        with torch.inference_mode(False):
+            self._buffers = torch.empty((workers, chunk, len(rounded)), dtype=torch.int32)
         self._alone = threading.Lock()
 
     def search(self, features: Floats, mapped: Floats, k: int) -> Neighbours:

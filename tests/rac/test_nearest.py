@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from rac.branches import nearest
 from rac.branches.nearest import NearestRows, suits
@@ -117,3 +118,12 @@ def test_threads_are_left_as_they_were(rng: np.random.Generator) -> None:
     whole = NearestRows(held).search(queries, held.metric.apply(queries), 5)
     assert torch.get_num_threads() == before
     assert (whole.rows == held.search(queries, 5).rows).all()
+
+
+def test_what_was_made_while_testing_serves_afterwards(rng: np.random.Generator) -> None:
+    """`rac train test` broke off: Lightning judges in inference mode, and predictions follow it."""
+    held, queries = memory(clouds(rng, ROWS)), clouds(rng, 20)
+    with torch.inference_mode():
+        made = NearestRows(held)
+    found = made.search(queries, held.metric.apply(queries), 5)
+    assert (found.rows == held.search(queries, 5).rows).all()
