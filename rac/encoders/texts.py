@@ -10,7 +10,7 @@ import numpy.typing as npt
 import open_clip
 import torch
 
-_TOGETHER = 64
+_TOGETHER = 128
 
 IntArray = npt.NDArray[np.int64]
 
