@@ -16,8 +16,8 @@ from rac.attributes.judge import judge
 from rac.attributes.known import JUDGED_ROWS, Known, find_known
 from rac.attributes.prepare import Prepared
 from rac.attributes.zero_shot import PromptBank
-from rac.encoders.base import unit_norm
 from rac.progress import progress_bar
+from retrieval_index.arrays import unit_norm
 from retrieval_index.files import replace_file
 
 _NEIGHBOURS = 5

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from scipy.linalg import blas, eigh, lapack  # type: ignore[import-untyped]
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-from rac.encoders.base import FloatArray, unit_norm
+from rac.encoders.base import FloatArray
+from retrieval_index.arrays import unit_norm
 
 IntArray = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]

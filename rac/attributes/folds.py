@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rac.encoders.base import FloatArray, unit_norm
+from rac.encoders.base import FloatArray
+from retrieval_index.arrays import unit_norm
 
 NEAR_DUPLICATE = 0.95
 """Cosine of projected (centred) features from which on two images count as nearly the same."""

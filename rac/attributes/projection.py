@@ -15,7 +15,8 @@ import numpy.typing as npt
 from scipy.linalg import eigh  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from rac.encoders.base import FloatArray, unit_norm
+from rac.encoders.base import FloatArray
+from retrieval_index.arrays import unit_norm
 
 MAX_DIMENSIONS = 256
 

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from rac.attributes.attribute import template_columns
 from rac.attributes.cells import Vocabulary
 from rac.attributes.rows import Cells
-from rac.encoders.base import Encoder, FloatArray, unit_norm
+from rac.encoders.base import Encoder, FloatArray
 from rac.zero_shot import centred_scores
+from retrieval_index.arrays import unit_norm
 
 IntArray = npt.NDArray[np.int64]
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from retrieval_index import within_class
+from retrieval_index.arrays import unit_norm
+
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
@@ -41,10 +44,7 @@ def class_means(vectors: Floats, classes: Integers, count: int) -> Floats:
     array([[0.707, 0.707],
            [0.   , 0.   ]], dtype=float32)
     """
-    sums = np.zeros((count, vectors.shape[1]))
-    np.add.at(sums, classes, vectors)
-    norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    return (sums / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+    return unit_norm(within_class.class_means(vectors, classes, count))
 
 
 def log_softmax(logits: npt.NDArray[np.floating]) -> Floats:

@@ -23,7 +23,6 @@ __all__ = [
     "FloatArray",
     "ImageFeatures",
     "check_templates",
-    "unit_norm",
 ]
 
 FloatArray = npt.NDArray[np.float32]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rac.cards.pictures import png_of_svg
+from retrieval_index.arrays import unit_norm
 from training.mini.scenebank import thumbnail_of
 from training.mini.trunk import Floats, Pixels
 
@@ -85,8 +86,8 @@ def near_duplicates(ours: Fingerprints, theirs: Fingerprints) -> npt.NDArray[np.
         ``(N,)``, true for a near-duplicate.
     """
     flipped = theirs.thumbnails.reshape(-1, 16, 16)[:, :, ::-1].reshape(-1, 256)
-    mine = _unit(ours.features)
-    other = _unit(theirs.features)
+    mine = unit_norm(ours.features)
+    other = unit_norm(theirs.features)
     found = np.zeros(len(mine), dtype=bool)
     for index, (small, feature) in enumerate(zip(ours.thumbnails, mine, strict=True)):
         alike = other @ feature >= MIN_COSINE
@@ -96,11 +97,6 @@ def near_duplicates(ours: Fingerprints, theirs: Fingerprints) -> npt.NDArray[np.
             gap = np.abs(versions.astype(np.float32) - small.astype(np.float32)).mean(1)
             found[index] |= bool((gap <= MAX_GREY_DIFFERENCE).any())
     return found
-
-
-def _unit(features: Floats) -> Floats:
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(features / np.maximum(length, 1e-9), dtype=np.float32)
 
 
 def fingerprint(

@@ -81,15 +81,3 @@ def imagenet_synsets() -> list[str]:
 
     listed = Path(timm.__file__).parent / "data" / "_info" / "imagenet_synsets.txt"
     return listed.read_text().split()
-
-
-def ancestors(nouns: dict[str, Synset], key: str) -> list[str]:
-    """Keys of everything that ``key`` is a kind of, the nearest first."""
-    seen: list[str] = []
-    waiting = list(nouns[key].hypernyms)
-    while waiting:
-        found = waiting.pop(0)
-        if found not in seen:
-            seen.append(found)
-            waiting.extend(nouns[found].hypernyms)
-    return seen
