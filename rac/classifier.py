@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from rac.errors import InputError
 from rac.fusion import Fusion
 from rac.seen_images import SeenImages, read_seen_images
 from rac.tables import Item
+from rac.workers import single_threads
 from retrieval_index import Batch, Memory, Metric, Neighbours
 from retrieval_index.files import replace_file, sha256_file
 
@@ -32,6 +33,8 @@ TENSORS = "model.safetensors"
 MEMORY = "memory"
 IMAGES = "images.json"
 _CHUNK_ROWS = 4096
+
+_Part: TypeAlias = tuple[Floats, Floats, Floats, Floats, Integers, Floats | None]
 
 
 class EmptyMemoryWarning(UserWarning):
@@ -286,9 +289,22 @@ class RacClassifier:
                 EmptyMemoryWarning,
                 stacklevel=2,
             )
-        starts = range(0, len(vectors), _CHUNK_ROWS) if len(vectors) else range(1)
-        parts = [self._chunk(vectors[start : start + _CHUNK_ROWS], alone) for start in starts]
-        probabilities, base, retrieval, scores, rows = (
+        quick = None if alone else self._nearest
+        rows = _CHUNK_ROWS if quick is None else quick.chunk
+        starts = range(0, len(vectors), rows) if len(vectors) else range(1)
+
+        def work(start: int) -> _Part:
+            return self._chunk(vectors[start : start + rows], alone)
+
+        if quick is None or len(starts) == 1:
+            parts = [work(start) for start in starts]
+        else:
+            # Threads within each operation would wait for each other some ten times a chunk.
+            # The first chunk is done before, for what all of them share.
+            parts = [work(starts[0])]
+            with single_threads(quick.workers) as pool:
+                parts += pool.map(work, starts[1:])
+        probabilities, base, retrieval, scores, found = (
             np.concatenate(column) for column in zip(*(part[:5] for part in parts), strict=True)
         )
         told = [text for *_, text in parts if text is not None]
@@ -296,16 +312,14 @@ class RacClassifier:
             probabilities=probabilities,
             base=base,
             retrieval=retrieval,
-            neighbours=Neighbours(scores=scores, rows=rows),
+            neighbours=Neighbours(scores=scores, rows=found),
             classes=self.classes,
             train_counts=self.train_counts,
             branches="base" if alone else "fused",
             text=np.concatenate(told) if told else None,
         )
 
-    def _chunk(
-        self, vectors: Floats, alone: bool
-    ) -> tuple[Floats, Floats, Floats, Floats, Integers, Floats | None]:
+    def _chunk(self, vectors: Floats, alone: bool) -> _Part:
         k, quick = self.config.k, None if alone else self._nearest
         mapped = self.memory.metric.apply(vectors, single=quick is not None)
         base = self.head.log_probabilities(mapped)

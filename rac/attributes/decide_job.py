@@ -17,8 +17,8 @@ from rac.attributes.ledger import PART_ROWS, Ledger
 from rac.attributes.prepare import FillOptions, Prepared, table_changed
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.store import BATCH_ROWS, stretches
-from rac.attributes.workers import single_threads
 from rac.progress import progress_bar
+from rac.workers import single_threads
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,10 @@ from rac.attributes.rows import Cells
 from rac.attributes.schema import Schema
 from rac.attributes.summary import AttributeSummary, summarise
 from rac.attributes.threshold import CONFIDENCE
-from rac.attributes.workers import single_threads
 from rac.attributes.zero_shot import PromptBank
 from rac.encoders.base import Encoder, FloatArray
 from rac.errors import InputError
+from rac.workers import single_threads
 
 PROJECTION_ROWS = 20_000
 

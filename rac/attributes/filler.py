@@ -23,9 +23,9 @@ from rac.attributes.evidence import KINDS, NEIGHBOURS, AttributeMemory
 from rac.attributes.projection import Projection
 from rac.attributes.rows import APPLIES, NOT, Cells
 from rac.attributes.threshold import Threshold, shift_probability
-from rac.attributes.workers import single_threads
 from rac.attributes.zero_shot import PromptBank, zero_shot_probabilities
 from rac.encoders.base import FloatArray
+from rac.workers import single_threads
 
 Source = Literal["fused", "zero-shot"]
 IntArray = npt.NDArray[np.int64]

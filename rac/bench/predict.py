@@ -70,7 +70,7 @@ class PredictBench(BaseModel):
 
 
 def bench_predict(
-    rows: int = 8192, *, dim: int = 512, classes: int = 100, memory: int = 10_000
+    rows: int = 32_768, *, dim: int = 512, classes: int = 100, memory: int = 10_000
 ) -> PredictBench:
     """Measure prediction from features, by turns with the reference.
 

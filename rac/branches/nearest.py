@@ -14,10 +14,8 @@ own search. Thus this changes the time, and of the answer the last digits of the
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +51,10 @@ class NearestRows:
 
     Args:
         memory: that :func:`suits`.
+
+    Attributes:
+        chunk: queries that are looked at together; a search of more gains nothing.
+        workers: threads whose searches gain from running side by side; more of them wait.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -67,13 +69,14 @@ class NearestRows:
         rounded[:count] = np.rint(self._rows / np.float32(self._step))
         self._loss = _largest_loss(self._rows, rounded[:count], self._step)
         self._rounded = torch.from_numpy(rounded).T
-        workers = min(usable_cores(), _MOST_WORKERS)
-        chunk = min(_MOST_CHUNK, _BUFFER_NUMBERS // (workers * len(rounded)))
+        self.workers = min(usable_cores(), _MOST_WORKERS)
+        self.chunk = min(_MOST_CHUNK, _BUFFER_NUMBERS // (self.workers * len(rounded)))
         # Fresh pages would cost as much as the products that are written to them.
+        self._buffers: SimpleQueue[torch.Tensor] = SimpleQueue()
         # Lightning tests in inference mode, whose tensors may not be written to outside of it.
         with torch.inference_mode(False):
-            self._buffers = torch.empty((workers, chunk, len(rounded)), dtype=torch.int32)
-        self._alone = threading.Lock()
+            for _ in range(self.workers):
+                self._buffers.put(torch.empty((self.chunk, len(rounded)), dtype=torch.int32))
 
     def search(self, features: Floats, mapped: Floats, k: int) -> Neighbours:
         """Find the k nearest rows of each query; ties by (-score, id).
@@ -89,19 +92,14 @@ class NearestRows:
         """
         answer = Neighbours.none(len(mapped), k)
         certain = np.zeros(len(mapped), dtype=np.bool_)
-        workers, chunk, _ = self._buffers.shape
-
-        def work(first: int) -> None:
-            for start in range(first * chunk, len(mapped), workers * chunk):
-                part = slice(start, start + chunk)
-                found, certain[part] = self._settled(mapped[part], k, self._buffers[first])
+        buffer = self._buffers.get()
+        try:
+            for start in range(0, len(mapped), self.chunk):
+                part = slice(start, start + self.chunk)
+                found, certain[part] = self._settled(mapped[part], k, buffer)
                 answer.scores[part], answer.rows[part] = found.scores, found.rows
-
-        with self._alone:
-            if len(mapped) <= chunk:
-                work(0)
-            else:
-                _in_threads(work, workers)
+        finally:
+            self._buffers.put(buffer)
         again = np.flatnonzero(~certain)
         if len(again):
             found = self._memory.search(features[again], k)
@@ -170,29 +168,6 @@ def suits(memory: Memory, k: int) -> bool:
     import torch
 
     return bool(torch.cpu._is_vnni_supported())
-
-
-def _in_threads(work: Callable[[int], None], count: int) -> None:
-    """Do work 0 to ``count - 1`` side by side, each in a thread that starts no further ones.
-
-    Threads within each operation would have to wait for each other some ten times a chunk.
-    """
-    import faiss
-    import torch
-
-    before = torch.get_num_threads()
-
-    def begin() -> None:
-        torch.set_num_threads(1)
-        faiss.omp_set_num_threads(1)
-
-    try:
-        with ThreadPoolExecutor(count, "nearest", begin) as pool:
-            for _ in pool.map(work, range(count)):
-                pass
-    finally:
-        # What a thread sets is also the number that threads to come begin with.
-        torch.set_num_threads(before)
 
 
 def _largest_loss(rows: Floats, rounded: npt.NDArray[np.int8], step: float) -> float:

@@ -65,7 +65,7 @@ def test_rows_that_rounding_cannot_tell_apart_are_looked_at_again(rng: np.random
     rounded = NearestRows(held)
     found = rounded.search(queries, mapped, 10)
     assert (found.rows == held.search(queries, 10).rows).all()
-    assert not rounded._settled(mapped, 10, rounded._buffers[0])[1].all()
+    assert not rounded._settled(mapped, 10, rounded._buffers.get())[1].all()
 
 
 def test_equal_rows_are_ordered_by_their_ids(rng: np.random.Generator) -> None:
@@ -108,16 +108,6 @@ def test_small_memories_and_narrow_vectors_keep_to_the_search_of_the_memory(
     assert not suits(memory(vectors[:, :32]), 30)
     monkeypatch.setattr("torch.cpu._is_vnni_supported", lambda: False)
     assert not suits(memory(vectors), 30)
-
-
-def test_threads_are_left_as_they_were(rng: np.random.Generator) -> None:
-    import torch
-
-    held, queries = memory(clouds(rng, ROWS)), clouds(rng, 1100)
-    before = torch.get_num_threads()
-    whole = NearestRows(held).search(queries, held.metric.apply(queries), 5)
-    assert torch.get_num_threads() == before
-    assert (whole.rows == held.search(queries, 5).rows).all()
 
 
 def test_what_was_made_while_testing_serves_afterwards(rng: np.random.Generator) -> None:

@@ -10,7 +10,7 @@ from rac.cli.common import JsonOption, print_json
 
 
 def predict(
-    rows: Annotated[int, typer.Option(min=1, help="Rows to predict in one round.")] = 8192,
+    rows: Annotated[int, typer.Option(min=1, help="Rows to predict in one round.")] = 32_768,
     dim: Annotated[int, typer.Option(min=2, help="Dimension of the features.")] = 512,
     classes: Annotated[int, typer.Option(min=2, help="Classes of the model.")] = 100,
     memory: Annotated[int, typer.Option(min=2, help="Rows of the memory.")] = 10_000,

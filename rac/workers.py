@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from rac.cores import usable_cores
 
 
 @contextmanager
@@ -19,8 +19,22 @@ def single_threads(workers: int | None = None) -> Iterator[ThreadPoolExecutor]:
     than one thread is. OpenMP keeps its limit for each thread, so every worker sets its own.
 
     Args:
-        workers: threads; one for each processor if None.
+        workers: threads; one for each core that this process may use if None.
     """
-    limit = partial(threadpool_limits, limits=1)
-    with limit(), ThreadPoolExecutor(workers or os.cpu_count() or 1, initializer=limit) as pool:
-        yield pool
+    import torch
+
+    before = torch.get_num_threads()
+
+    def begin() -> None:
+        threadpool_limits(limits=1)
+        torch.set_num_threads(1)
+
+    try:
+        with (
+            threadpool_limits(limits=1),
+            ThreadPoolExecutor(workers or usable_cores(), initializer=begin) as pool,
+        ):
+            yield pool
+    finally:
+        # What a thread sets is also the number that torch's threads to come begin with.
+        torch.set_num_threads(before)
