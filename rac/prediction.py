@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from eval.header import HEADER_KEY
 from eval.predicted import Predictions, require_unique_ids
@@ -42,6 +39,7 @@ from rac.prediction_parts import (
 from rac.progress import progress_bar
 from rac.quarantine import Quarantined, write_quarantine
 from rac.tables import Item, Table
+from rac.unfinished import held
 from retrieval_index.files import replace_file
 
 SUFFIXES = (".parquet", ".csv")
@@ -121,7 +119,8 @@ def predict_to_file(
         model=_model_digest(classifier),
         name=name,
     )
-    with _alone(target.with_name(f"{target.name}.unfinished")) as folder:
+    folder = target.with_name(f"{target.name}.unfinished")
+    with held(folder, f"another process writes {target}; wait for it, or take another file"):
         parts = PredictionParts.open(folder, job, restart=restart)
         resumed = parts.rows
         bad = sum(len(notes.bad) for notes in parts.notes)
@@ -271,20 +270,3 @@ def _model_digest(classifier: RacClassifier) -> str:
     """Give a SHA-256 of what the answers depend on: configuration and files of the memory."""
     told = classifier.config.model_dump_json() + classifier.memory.manifest.model_dump_json()
     return hashlib.sha256(told.encode()).hexdigest()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[Path]:
-    """Hold a folder, made where it is missing."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: {error.strerror or error}") from error
-    lock = FileLock(folder / ".lock")
-    try:
-        with lock.acquire(timeout=0):
-            yield folder
-    except Timeout:
-        raise InputError(
-            f"another process writes {folder.with_suffix('')}; wait for it, or take another file"
-        ) from None

@@ -14,12 +14,12 @@ from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from rac.embedding.stream import Rows
-from rac.errors import InputError
 from rac.quarantine import Quarantined
 from rac.tables import Item
+from rac.unfinished import DESCRIPTION, changed, goes_on
 from retrieval_index.files import replace_file
 
 PART_ROWS = 4096
@@ -94,16 +94,11 @@ class PredictionParts:
             InputError: the folder holds the parts of another job.
         """
         parts = cls(folder, job.table)
-        described = folder / "job.json"
         if restart:
-            for path in (described, *folder.glob("part-*")):
+            for path in (folder / DESCRIPTION, *folder.glob("part-*")):
                 path.unlink(missing_ok=True)
-        if described.exists():
-            _require_same(described, job)
+        if goes_on(folder, job, holder=folder, otherwise="write to another file"):
             parts._find()
-        else:
-            with replace_file(described) as draft:
-                draft.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return parts
 
     def _find(self) -> None:
@@ -129,23 +124,17 @@ class PredictionParts:
             old = min(len(batch.items), rows - skipped)
             for item in batch.items[:old]:
                 if input_of(item) != next(done):
-                    raise self._changed()
+                    raise changed(self._source, self._folder)
             skipped += old
             if old < len(batch.items):
                 yield Rows(batch.cells.slice(old), batch.items[old:])
         if skipped < rows:
-            raise self._changed()
+            raise changed(self._source, self._folder)
 
     def blocks(self) -> Iterator[pa.Table]:
         """Give the rows of the prediction file, part by part."""
         for path in self.files:
             yield pq.read_table(path).drop_columns([_INPUT]).replace_schema_metadata(None)
-
-    def _changed(self) -> InputError:
-        return InputError(
-            f"{self._source}: ids or image cells of rows that are done already have changed since "
-            f"the last run; begin again with --restart (what it did lies in {self._folder})"
-        )
 
     def add(self, rows: pa.Table, inputs: Sequence[Input], notes: PartNotes) -> None:
         """Write a part, whole or not at all.
@@ -180,18 +169,3 @@ def _inputs_of(parts: Sequence[Path]) -> Iterator[Input]:
     for path in parts:
         made = pq.read_table(path, columns=["id", _INPUT])
         yield from zip(made["id"].to_pylist(), made[_INPUT].to_pylist(), strict=True)
-
-
-def _require_same(described: Path, job: PredictionJob) -> None:
-    advice = "finish it as it was begun, write to another file, or throw it away with --restart"
-    try:
-        before = PredictionJob.model_validate_json(described.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise InputError(f"{described} cannot be read ({error}); {advice}") from error
-    for name, was in before.model_dump().items():
-        now = getattr(job, name)
-        if was != now:
-            raise InputError(
-                f"{described.parent} holds an unfinished job whose {name} is {was!r}, not {now!r}; "
-                f"{advice}"
-            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
@@ -17,6 +16,7 @@ from rac.attributes.ledger import PART_ROWS, Ledger
 from rac.attributes.prepare import FillOptions, Prepared, table_changed
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.store import BATCH_ROWS, stretches
+from rac.cores import usable_cores
 from rac.progress import progress_bar
 from rac.workers import single_threads
 
@@ -78,7 +78,7 @@ def _side_by_side(
     decider: Decider, options: FillOptions, start: int
 ) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
     """Give for each stretch of rows, in order, how many they are and what was decided of them."""
-    workers = options.workers or os.cpu_count() or 1
+    workers = options.workers or usable_cores()
     waiting: deque[tuple[int, Future[list[pa.RecordBatch]]]] = deque()
     table, rows = decider.table, len(decider.store.ok)
     # Each thread works on its own stretch, so that none has to wait for the others' products.

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from rac.attributes.ledger import Ledger
 from rac.attributes.store import StoredEmbeddings
 from rac.errors import InputError
 from rac.quarantine import Quarantined, write_quarantine
+from rac.unfinished import held
 from retrieval_index.files import replace_file
 
 _SECONDS_BETWEEN_NOTES = 1.0
@@ -38,16 +37,7 @@ class RunFolder:
         Raises:
             InputError: it cannot be made, or another job holds it.
         """
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror or error}") from error
-        lock = FileLock(path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"{path}: another job is writing into this folder") from None
-        with lock:
+        with held(path, f"{path}: another job is writing into this folder"):
             for leftover in path.glob(".*.part"):
                 # Of a job that was killed while it wrote a file.
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()

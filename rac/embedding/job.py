@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from rac.embedding.bad import BadTally
@@ -23,10 +20,10 @@ from rac.embedding.parts import EmbeddingJob, Parts
 from rac.embedding.stages import Stage, Stages
 from rac.embedding.stream import embed_rows, read_rows
 from rac.encoders import Encoder
-from rac.errors import InputError
 from rac.images import ImageLimits
 from rac.progress import progress_bar
 from rac.tables import Table
+from rac.unfinished import held
 from retrieval_index.files import replace_file
 
 METADATA_KEY = b"rac.embeddings"
@@ -108,7 +105,7 @@ def write_embeddings(
         trunk=trunk,
     )
     stages = Stages()
-    with _alone_in(out):
+    with held(out, f"another process works in {out}; wait for it, or take another folder"):
         parts = Parts.open(out / _UNFINISHED, job, _schema(encoder, trunk), restart=restart)
         resumed = parts.rows
         tally = BadTally(max_bad, rows=parts.rows, bad=parts.bad)
@@ -151,19 +148,6 @@ def write_embeddings(
             draft.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
         parts.remove()
     return summary
-
-
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
-    try:
-        with lock.acquire(timeout=0):
-            yield
-    except Timeout as error:
-        raise InputError(
-            f"another process works in {out}; wait for it, or take another folder"
-        ) from error
 
 
 def _schema(encoder: Encoder, trunk: bool) -> pa.Schema:

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from rac.embedding.batch import EmbeddedBatch
 from rac.embedding.stream import Rows
 from rac.encoders.base import FloatArray
-from rac.errors import InputError
+from rac.unfinished import changed, goes_on
 from retrieval_index.files import replace_file
 
 _INPUTS_KEY = b"rac.inputs"
@@ -71,15 +71,10 @@ class Parts:
     def open(cls, folder: Path, job: EmbeddingJob, schema: pa.Schema, *, restart: bool) -> Parts:
         """Begin a job, or find the parts of the same job's last run."""
         parts = cls(folder, schema)
-        described = folder / "job.json"
         if restart:
             shutil.rmtree(folder, ignore_errors=True)
-        if described.exists():
-            _same_job(described, job)
+        if goes_on(folder, job, holder=folder.parent, otherwise="take another folder"):
             parts._find()
-        else:
-            with replace_file(described) as draft:
-                draft.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return parts
 
     def _find(self) -> None:
@@ -109,14 +104,14 @@ class Parts:
                 in_part += 1
                 if in_part == part_rows:
                     if digest.hexdigest() != expected:
-                        raise _changed(source, self._folder)
+                        raise changed(source, self._folder)
                     part_rows, expected = next(inputs, (0, ""))
                     digest, in_part = hashlib.sha256(), 0
             row += len(batch.items)
             if skipped < len(batch.items):
                 yield Rows(batch.cells.slice(skipped), batch.items[skipped:])
         if row < done:
-            raise _changed(source, self._folder)
+            raise changed(source, self._folder)
 
     def add(self, batch: EmbeddedBatch) -> None:
         """Take a batch; write a part when there are rows enough."""
@@ -160,28 +155,6 @@ class Parts:
     def remove(self) -> None:
         """Remove the parts, once the whole file is there."""
         shutil.rmtree(self._folder)
-
-
-def _same_job(described: Path, job: EmbeddingJob) -> None:
-    advice = "finish it as it was begun, take another folder, or throw it away with --restart"
-    try:
-        before = EmbeddingJob.model_validate_json(described.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise InputError(f"{described} cannot be read ({error}); {advice}") from error
-    for name, was in before.model_dump().items():
-        now = getattr(job, name)
-        if was != now:
-            raise InputError(
-                f"{described.parent.parent} holds an unfinished job whose {name} is {was!r}, "
-                f"not {now!r}; {advice}"
-            )
-
-
-def _changed(source: str, folder: Path) -> InputError:
-    return InputError(
-        f"{source}: ids or image cells of rows that are done already have changed since the last "
-        f"run; begin again with --restart (what it did lies in {folder})"
-    )
 
 
 def _add_input(digest: hashlib._Hash, ident: str, image: str | bytes | None) -> None:
