@@ -41,13 +41,10 @@ Mode = Literal["features", "finetune"]
 Command = TypeVar("Command", bound=LightningCLI)
 
 
-class TrainingCLI(LightningCLI):
-    """Wires tables, heads and trainer; after ``fit`` it exports the model, after ``test`` it writes
-    predictions for ``rac report``.
-    """
+class ModeCLI(LightningCLI):
+    """What the command lines of both modes have in common."""
 
-    model: CosineHeads
-    datamodule: TableData
+    mode: Mode
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -61,7 +58,13 @@ class TrainingCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """One seed for the data as for everything else, and what is trained."""
-        add_mode(parser, "features")
+        # Configurations say what is trained; `training.cli.run` has acted on it by then.
+        parser.add_argument(
+            "--mode",
+            type=Mode,
+            default=self.mode,
+            help="train a head on embeddings (features), or the image tower too (finetune)",
+        )
         parser.link_arguments("seed_everything", "data.seed", compute_fn=as_seed)
 
     def before_fit(self) -> None:
@@ -69,11 +72,26 @@ class TrainingCLI(LightningCLI):
 
         Lightning would put them into the folder of the log, which is a new one each time, and an
         interrupted fit would start all over.
+        """
+        keep_checkpoints(self.trainer)
+
+
+class TrainingCLI(ModeCLI):
+    """Wires tables, heads and trainer; after ``fit`` it exports the model, after ``test`` it writes
+    predictions for ``rac report``.
+    """
+
+    mode = "features"
+    model: CosineHeads
+    datamodule: TableData
+
+    def before_fit(self) -> None:
+        """Keep checkpoints in one place.
 
         Raises:
             InputError: the strategy trains in processes that cannot give the heads back.
         """
-        keep_checkpoints(self.trainer)
+        super().before_fit()
         if isinstance(self.trainer.strategy.launcher, _MultiProcessingLauncher):
             raise InputError(
                 "this strategy trains in copies of the program that cannot give the heads back; "
@@ -184,16 +202,6 @@ def start(
             **defaults,
         },
         args=arguments,
-    )
-
-
-def add_mode(parser: LightningArgumentParser, mode: Mode) -> None:
-    """Let configurations say what is trained; :func:`training.cli.run` has acted on it by then."""
-    parser.add_argument(
-        "--mode",
-        type=Mode,
-        default=mode,
-        help="train a head on embeddings (features), or the image tower too (finetune)",
     )
 
 

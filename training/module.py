@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -22,13 +21,13 @@ from training.losses import (
     loss_named,
     weighted_mean,
 )
-from training.trained_on import TRAINED_ON, refuse_another
+from training.trained_on import FaithfulModule
 
 if TYPE_CHECKING:
     from rac.classifier import RacClassifier
 
 
-class CosineHeads(pl.LightningModule):
+class CosineHeads(FaithfulModule):
     """Cosine classifiers that are trained side by side: one on all rows, one without each fold.
 
     The directions begin as the class means (in the whitened metric those are hard to beat) and are
@@ -191,19 +190,6 @@ class CosineHeads(pl.LightningModule):
         """Give ``(B, C)`` probabilities by the exported model."""
         features = batch["features"].cpu().numpy()
         return torch.from_numpy(self._opened.predict(features).probabilities)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what this training depends on beside the weights."""
-        checkpoint[TRAINED_ON] = self.data.identity
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse to go on with the checkpoint of another training.
-
-        Raises:
-            InputError: its rows, encoder or settings are not those of this one.
-        """
-        if self.trainer.state.fn == "fit":
-            refuse_another(checkpoint, self.data.identity, self.hparams, self.trainer.ckpt_path)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW without decay: what holds the directions is the anchor."""

@@ -6,19 +6,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.cli import ArgsType
 
 from rac.progress import say
-from training.features_cli import add_mode, as_seed, run_features, start
+from training.features_cli import ModeCLI, run_features, start
 from training.finetune.data import ImageData
 from training.finetune.export import write_encoder
 from training.finetune.module import TowerTuner, trained_folder
-from training.fit import keep_checkpoints, restore_best
+from training.fit import restore_best
 
 _FEATURES = "features"
 
 
-class FinetuneCLI(LightningCLI):
+class FinetuneCLI(ModeCLI):
     """Trains the image tower; what comes after it is the command line over embeddings.
 
     ``fit`` writes the tuned encoder to ``encoder`` of the run's folder, builds the memory from its
@@ -26,27 +26,9 @@ class FinetuneCLI(LightningCLI):
     that model.
     """
 
+    mode = "finetune"
     model: TowerTuner
     datamodule: ImageData
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Give the subcommands with the arguments of the trainer that the config does not name."""
-        return {
-            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
-            "validate": {"model", "dataloaders", "datamodule"},
-            "test": {"model", "dataloaders", "datamodule"},
-            "predict": {"model", "dataloaders", "datamodule"},
-        }
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """One seed for the data as for everything else, and what is trained."""
-        add_mode(parser, "finetune")
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=as_seed)
-
-    def before_fit(self) -> None:
-        """Keep checkpoints in one place of the run's folder, where ``--ckpt_path last`` looks."""
-        keep_checkpoints(self.trainer)
 
     def after_fit(self) -> None:
         """Write the best epoch's encoder, then train on its embeddings.

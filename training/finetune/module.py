@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 import open_clip
-import pytorch_lightning as pl
 import torch
 from open_clip.transformer import VisionTransformer
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
@@ -34,12 +33,12 @@ from training.losses import (
     loss_named,
     weighted_mean,
 )
-from training.trained_on import TRAINED_ON, refuse_another
+from training.trained_on import FaithfulModule
 
 Tune = Literal["full", "lora"]
 
 
-class TowerTuner(pl.LightningModule):
+class TowerTuner(FaithfulModule):
     """Trains an image tower and a cosine classifier on what it gives.
 
     The head begins as the means of the classes in the features of the untrained tower, of which the
@@ -180,19 +179,6 @@ class TowerTuner(pl.LightningModule):
     def visual(self) -> nn.Module:
         """Give the tower as open_clip builds it, with its present weights; a copy with LoRA."""
         return self._visual[0] if self._adapted is None else merged(self._adapted)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what this training depends on beside the weights."""
-        checkpoint[TRAINED_ON] = self.data.identity
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse to go on with the checkpoint of another training.
-
-        Raises:
-            InputError: its rows, encoder or settings are not those of this one.
-        """
-        if self.trainer.state.fn == "fit":
-            refuse_another(checkpoint, self.data.identity, self.hparams, self.trainer.ckpt_path)
 
     def on_train_epoch_start(self) -> None:
         """Let what is drawn inside the network depend on the epoch alone, so that it can resume."""
