@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from eval.predictions import Predictions
 from rac.branches.base import CosineHead, Floats, Integers
@@ -21,11 +19,11 @@ from rac.branches.nearest import NearestRows, suits
 from rac.branches.retrieval import RetrievalBranch
 from rac.branches.text import Snippets, TextBranch, snippets
 from rac.errors import InputError
-from rac.fusion import Fusion
+from rac.model_config import ClassifierConfig, TextConfig, read_config
 from rac.seen_images import SeenImages, read_seen_images
 from rac.tables import Item
 from rac.workers import single_threads
-from retrieval_index import Batch, Memory, Metric, Neighbours
+from retrieval_index import Batch, EncoderMismatch, EvenedMetric, Memory, Metric, Neighbours
 from retrieval_index.files import replace_file, sha256_file
 
 CONFIG = "config.json"
@@ -33,98 +31,15 @@ TENSORS = "model.safetensors"
 MEMORY = "memory"
 IMAGES = "images.json"
 _CHUNK_ROWS = 4096
+_BASE_METRIC = "base_metric."
+#: Neighbours that a prediction file tells of a row: what a person may look at.
+_MOST_TOLD = 30
 
 _Part: TypeAlias = tuple[Floats, Floats, Floats, Floats, Integers, Floats | None]
 
 
 class EmptyMemoryWarning(UserWarning):
     """The memory holds no row with a known class, so the base branch answers alone."""
-
-
-class FusionConfig(BaseModel):
-    """The numbers of a :class:`rac.fusion.Fusion`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    weights: tuple[float, float, float, float, float]
-    centre: float
-    spread: float = Field(gt=0)
-    temperature: float = Field(gt=0)
-    text: tuple[float, float] = (0.0, 0.0)
-
-    def fusion(self) -> Fusion:
-        """Give the fusion itself."""
-        return Fusion(**self.model_dump())
-
-
-class TextConfig(BaseModel):
-    """The numbers of a :class:`rac.branches.text.TextBranch`; k and gamma are those of the votes.
-
-    Attributes:
-        dim: E, of the text vectors.
-        temperature: of the similarities.
-        scale: of the cosines.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dim: int = Field(ge=1)
-    temperature: float = Field(gt=0)
-    scale: float = Field(gt=0)
-
-
-class ClassifierConfig(BaseModel):
-    """What ``config.json`` of a model folder says; unknown keys are refused.
-
-    Attributes:
-        format_version: of the folder.
-        classes: the C names, in the order of every score column.
-        train_counts: training rows of each class.
-        encoder: identity of the encoder whose features it takes.
-        encoder_name: what that encoder is called on the command line, if anything.
-        space: which of its outputs: ``trunk`` or ``embedding``.
-        dim: D, of the features.
-        k: neighbours that are heard.
-        temperature: of their similarities.
-        gamma: exponent of the class counts that votes are divided by.
-        fusion: weights of both branches.
-        fallback: weights of the base branch alone, for an empty memory.
-        text: of the text branch; None where it is off, as in every folder of format version 1.
-        metric_sha256: of the memory's fitted metric, which the base branch shares.
-        tensors_sha256: of ``model.safetensors``; set when saving.
-        images_sha256: of ``images.json``; set when saving, None where the images are not known.
-        training: the settings it was trained with, as JSON values.
-        metrics: figures from training and validation rows.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format_version: Literal[1, 2] = 2
-    classes: tuple[str, ...] = Field(min_length=2)
-    train_counts: tuple[int, ...]
-    encoder: str
-    encoder_name: str | None = None
-    space: str
-    dim: int = Field(ge=1)
-    k: int = Field(ge=1)
-    temperature: float = Field(gt=0)
-    gamma: float = Field(ge=0)
-    fusion: FusionConfig
-    fallback: FusionConfig
-    text: TextConfig | None = None
-    metric_sha256: str
-    tensors_sha256: str | None = None
-    images_sha256: str | None = None
-    training: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
-    metrics: dict[str, float] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _classes_fit(self) -> ClassifierConfig:
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError("a class is named twice")
-        if len(self.train_counts) != len(self.classes):
-            raise ValueError(f"{len(self.classes)} classes but {len(self.train_counts)} counts")
-        return self
 
 
 @dataclass(frozen=True)
@@ -167,9 +82,14 @@ class ClassifierOutput:
 class RacClassifier:
     """Retrieval-augmented classification of features.
 
+    Base branch and memory mostly share an encoder. A memory may also be of an encoder of its own
+    (``config.memory_encoder``), such as the frozen one beside a tuned base: it then knows what the
+    base branch does not. Such a model takes two features of each image.
+
     Attributes:
         config: what is written to ``config.json``.
-        head: the base branch, in the metric of the memory.
+        head: the base branch, in ``base_metric``.
+        base_metric: of the base branch; that of the memory where both share an encoder.
         memory: rows with labels; labels that are no class of the model are not heard.
         seen: the images that it was trained on and chosen by.
         text: the text branch; None where it is off.
@@ -182,6 +102,7 @@ class RacClassifier:
         memory: Memory,
         seen: SeenImages = SeenImages(),  # noqa: B008  it is frozen
         *,
+        base_metric: Metric | None = None,
         text_names: Floats | None = None,
         text_prototypes: Floats | None = None,
     ) -> None:
@@ -192,16 +113,20 @@ class RacClassifier:
             head: see the class.
             memory: see the class; its text vectors, if any, are the text branch's captions.
             seen: see the class.
+            base_metric: of the head, where ``config`` names an encoder for the memory.
             text_names: ``(C, E)`` unit norm, the embedded names of the classes, where ``config``
                 has a text branch.
             text_prototypes: ``(C, E)`` unit norm, likewise: the average snippets of the classes.
 
         Raises:
-            InputError: the memory's metric is not the one that the base branch was trained in, or
-                the head or the text branch does not fit the classes or the memory.
+            InputError: the memory's metric is not the one that the model was trained with, or the
+                head or the text branch does not fit the classes or the memory.
             EncoderMismatch: the memory was made with another encoder or in another space.
+            ValueError: ``base_metric`` is missing, or is not called for.
         """
-        memory.require(encoder=config.encoder, space=config.space)
+        if (base_metric is None) != (config.memory_encoder is None):
+            raise ValueError("a base metric is for a memory with an encoder of its own, and only")
+        memory.require(encoder=config.of_memory().encoder, space=config.of_memory().space)
         if metric_digest(memory.metric) != config.metric_sha256:
             raise InputError(
                 f"{memory.folder or 'the memory'}: its metric is not the one that this model was "
@@ -214,6 +139,7 @@ class RacClassifier:
         self.config = config
         self.head = head
         self.memory = memory
+        self.base_metric = base_metric or memory.metric
         self.seen = seen
         self.branch = RetrievalBranch(config.k, config.temperature, config.gamma)
         self.fusion = config.fusion.fusion()
@@ -252,7 +178,52 @@ class RacClassifier:
 
     def with_memory(self, memory: Memory) -> RacClassifier:
         """Give the same model over an edited memory; raises as the constructor does."""
-        return RacClassifier(self.config, self.head, memory, self.seen, **self._text_tensors())
+        own = None if self.config.memory_encoder is None else self.base_metric
+        return RacClassifier(
+            self.config, self.head, memory, self.seen, base_metric=own, **self._text_tensors()
+        )
+
+    def require(
+        self,
+        *,
+        encoder: str | None = None,
+        space: str | None = None,
+        memory_encoder: str | None = None,
+        memory_space: str | None = None,
+    ) -> None:
+        """Refuse features of others than the model's encoders and spaces; None checks nothing.
+
+        Args:
+            encoder: identity of what gives the base branch's features, and the memory's where the
+                model has one encoder.
+            space: likewise, the output of it.
+            memory_encoder: identity of what gives the memory's features, where it has its own.
+            memory_space: likewise, the output of it.
+
+        Raises:
+            EncoderMismatch: says which differs.
+            InputError: ``memory_encoder`` is given, and the model has one encoder only.
+        """
+        config = self.config
+        if config.memory_encoder is None:
+            if memory_encoder is not None:
+                raise InputError(
+                    "this model's memory is of the same encoder as its base branch; it takes no "
+                    "features of another one"
+                )
+            self.memory.require(encoder=encoder, space=space)
+            return
+        self.memory.require(encoder=memory_encoder, space=memory_space)
+        for what, wanted, given in (
+            ("encoder", config.encoder, encoder),
+            ("space", config.space, space),
+        ):
+            if given not in (None, wanted):
+                named = f" ({config.encoder_name})" if config.encoder_name else ""
+                raise EncoderMismatch(
+                    f"the {what} differs: the base branch was trained on {wanted}{named}, the "
+                    f"features at hand are of {given}. Use what it was trained on"
+                )
 
     @cached_property
     def _snippets(self) -> Snippets | None:
@@ -267,11 +238,15 @@ class RacClassifier:
             return {}
         return {"text_names": self.text.names, "text_prototypes": self.text.prototypes}
 
-    def predict(self, features: npt.ArrayLike) -> ClassifierOutput:
+    def predict(
+        self, features: npt.ArrayLike, memory_features: npt.ArrayLike | None = None
+    ) -> ClassifierOutput:
         """Classify features; chunk by chunk, so that what is held besides the answer is bounded.
 
         Args:
             features: ``(N, D)`` finite, from the model's encoder and space; N may be 0.
+            memory_features: ``(N, D')`` likewise of the same images, from the memory's encoder and
+                space, where that is another (``config.memory_encoder``).
 
         Returns:
             Both branches, the neighbours and the fused probabilities. Where the memory holds no
@@ -280,8 +255,10 @@ class RacClassifier:
 
         Raises:
             BadVectors: not such an array, or of another dimension.
+            ValueError: ``memory_features`` is missing, or not called for, or has other rows.
         """
         vectors = np.asarray(features, dtype=np.float32)
+        asked = self._asked(vectors, memory_features)
         alone = not self.memory_counts.any()
         if alone:
             warnings.warn(
@@ -294,7 +271,8 @@ class RacClassifier:
         starts = range(0, len(vectors), rows) if len(vectors) else range(1)
 
         def work(start: int) -> _Part:
-            return self._chunk(vectors[start : start + rows], alone)
+            part = slice(start, start + rows)
+            return self._chunk(vectors[part], asked[part], alone)
 
         if quick is None or len(starts) == 1:
             parts = [work(start) for start in starts]
@@ -319,9 +297,26 @@ class RacClassifier:
             text=np.concatenate(told) if told else None,
         )
 
-    def _chunk(self, vectors: Floats, alone: bool) -> _Part:
+    def _asked(self, vectors: Floats, memory_features: npt.ArrayLike | None) -> Floats:
+        """Give what the memory is asked with."""
+        own = self.config.memory_encoder
+        if (own is None) != (memory_features is None):
+            raise ValueError(
+                "this model takes one feature vector of each image"
+                if own is None
+                else f"this model's memory takes features of its own encoder, {own.encoder_name}"
+            )
+        if memory_features is None:
+            return vectors
+        asked = np.asarray(memory_features, dtype=np.float32)
+        if len(asked) != len(vectors):
+            raise ValueError(f"{len(vectors)} rows of features, {len(asked)} for the memory")
+        return asked
+
+    def _chunk(self, vectors: Floats, asked: Floats, alone: bool) -> _Part:
+        """Classify rows by their features for the base branch, and those for the memory."""
         k, quick = self.config.k, None if alone else self._nearest
-        mapped = self.memory.metric.apply(vectors, single=quick is not None)
+        mapped = self.base_metric.apply(vectors, single=quick is not None)
         base = self.head.log_probabilities(mapped)
         if alone:
             nothing = np.full((len(vectors), self.config.k), -np.inf, dtype=np.float32)
@@ -329,7 +324,12 @@ class RacClassifier:
             silent = np.full_like(base, -np.inf)
             nobody = np.full(nothing.shape, -1, dtype=np.int64)
             return np.exp(said), base, silent, nothing, nobody, None
-        near = quick.search(vectors, mapped, k) if quick else self.memory.search(vectors, k)
+        if quick is None:
+            near = self.memory.search(asked, k)
+        else:
+            if self.config.memory_encoder is not None:
+                mapped = self.memory.metric.apply(asked, single=True)
+            near = quick.search(asked, mapped, k)
         classes = np.where(near.rows >= 0, self.memory_classes[near.rows], -1)
         retrieval = self.branch.log_probabilities(near.scores, classes, self.memory_counts)
         text = None
@@ -355,13 +355,14 @@ class RacClassifier:
         target.mkdir(parents=True, exist_ok=True)
         home = target / MEMORY
         if self.memory.folder is None or self.memory.folder.resolve() != home.resolve():
+            made = self.config.of_memory()
             Memory.build(
                 home,
                 [Batch(self.memory.vectors, self.memory.rows, self.memory.text_vectors)],
-                encoder=self.config.encoder,
-                space=self.config.space,
+                encoder=made.encoder,
+                space=made.space,
                 metric=self.memory.metric,
-                encoder_name=self.config.encoder_name,
+                encoder_name=made.encoder_name,
                 images_from=self.memory.manifest.images_from,
             )
         tensors: dict[str, npt.NDArray[Any]] = {
@@ -369,6 +370,9 @@ class RacClassifier:
             "scale": np.array([self.head.scale], dtype=np.float64),
             **{name: np.ascontiguousarray(of) for name, of in self._text_tensors().items()},
         }
+        if self.config.memory_encoder is not None:
+            learnt = self.base_metric.arrays()
+            tensors.update({_BASE_METRIC + name: array for name, array in learnt.items()})
         with replace_file(target / TENSORS) as draft:
             save_file(tensors, draft)
         digests = {
@@ -382,7 +386,13 @@ class RacClassifier:
 
     @classmethod
     def load(
-        cls, folder: str | Path, *, encoder: str | None = None, space: str | None = None
+        cls,
+        folder: str | Path,
+        *,
+        encoder: str | None = None,
+        space: str | None = None,
+        memory_encoder: str | None = None,
+        memory_space: str | None = None,
     ) -> RacClassifier:
         """Open a model folder; nothing in it is unpickled.
 
@@ -390,6 +400,8 @@ class RacClassifier:
             folder: what ``save`` wrote.
             encoder: identity of the encoder that features will come from; None checks nothing.
             space: the output of it that they will come from; None checks nothing.
+            memory_encoder: likewise, of the memory's features where it has an encoder of its own.
+            memory_space: likewise.
 
         Raises:
             InputError: it is not a model folder, it is damaged, or its memory is another model's.
@@ -399,28 +411,41 @@ class RacClassifier:
         from safetensors.numpy import load_file
 
         home = Path(folder)
-        try:
-            text = (home / CONFIG).read_text(encoding="utf-8")
-        except OSError:
-            raise InputError(
-                f"{home}: no {CONFIG} there; a model folder is what `rac train fit` prints"
-            ) from None
-        config = _read_config(text, home / CONFIG)
+        config = read_config(home / CONFIG)
         try:
             whole = sha256_file(home / TENSORS) == config.tensors_sha256
             tensors = load_file(home / TENSORS) if whole else {}
         except (OSError, SafetensorError) as fault:
             raise InputError(f"{home / TENSORS}: cannot be read ({fault})") from fault
+        of_metric = {
+            name.removeprefix(_BASE_METRIC): tensors.pop(name)
+            for name in list(tensors)
+            if name.startswith(_BASE_METRIC)
+        }
         of_text = set() if config.text is None else {"text_names", "text_prototypes"}
-        if set(tensors) != {"directions", "scale"} | of_text:
+        fits = bool(of_metric) == (config.memory_encoder is not None)
+        if not fits or set(tensors) != {"directions", "scale"} | of_text:
             raise InputError(f"{home / TENSORS}: is not the file that {CONFIG} vouches for")
         memory = Memory.open(home / MEMORY)
-        memory.require(encoder=encoder, space=space)
         head = CosineHead(tensors["directions"], float(tensors["scale"][0]))
         seen = SeenImages()
         if config.images_sha256 is not None:
             seen = read_seen_images(home / IMAGES, config.images_sha256)
-        return cls(config, head, memory, seen, **{name: tensors[name] for name in of_text})
+        loaded = cls(
+            config,
+            head,
+            memory,
+            seen,
+            base_metric=EvenedMetric.from_arrays(of_metric) if of_metric else None,
+            **{name: tensors[name] for name in of_text},
+        )
+        loaded.require(
+            encoder=encoder,
+            space=space,
+            memory_encoder=memory_encoder,
+            memory_space=memory_space,
+        )
+        return loaded
 
 
 def _text_branch(
@@ -473,8 +498,8 @@ def to_predictions(
         items: the N items.
         labels: their classes, None where unknown; None for no labels at all.
         name: of the run.
-        model: the neighbours are rows of its memory, and it tells which images it has seen;
-            without it both are left out.
+        model: the neighbours are rows of its memory, of which the nearest are told, and it tells
+            which images it has seen; without it both are left out.
         ok: ``(N,)`` whether the image could be read; predictions of others are left open.
         hashes: N SHA-256 of the images' bytes, by which a report finds images that the model has
             seen.
@@ -500,7 +525,9 @@ def to_predictions(
             "labels": memory.labels,
             "images": memory.sources,
         }
-        for line, near in zip(output.neighbours.rows, output.neighbours.scores, strict=True):
+        found = output.neighbours
+        told = zip(found.rows[:, :_MOST_TOLD], found.scores[:, :_MOST_TOLD], strict=True)
+        for line, near in told:
             there = line >= 0
             scores.append([float(score) for score in near[there]])
             for key, column in columns.items():
@@ -530,16 +557,3 @@ def to_predictions(
         selection=None if model is None else model.seen.selection,
         metadata=about,
     )
-
-
-def _read_config(text: str, path: Path) -> ClassifierConfig:
-    try:
-        version = json.loads(text).get("format_version")
-        if version not in (1, 2):
-            raise InputError(
-                f"{path}: written in version {version} of the model format; this program reads "
-                "versions 1 and 2. Train the model again, or use the release that wrote it"
-            )
-        return ClassifierConfig.model_validate_json(text)
-    except (ValidationError, json.JSONDecodeError, AttributeError) as fault:
-        raise InputError(f"{path}: not the configuration of a model ({fault})") from fault

@@ -12,8 +12,9 @@ from eval.image_sets import image_set
 from eval.metrics import accuracy, macro_accuracy
 from rac.branches.base import Floats, Integers
 from rac.branches.retrieval import Lookup, RetrievalBranch, choose_retrieval
-from rac.classifier import ClassifierConfig, FusionConfig, RacClassifier, TextConfig, metric_digest
+from rac.classifier import RacClassifier, metric_digest
 from rac.fusion import Fusion, Heard, calibrate, fit_fusion, fused
+from rac.model_config import ClassifierConfig, FusionConfig, TextConfig
 from rac.seen_images import SeenImages
 from retrieval_index import Memory, exact_search, make_rows
 from training.crossfit import CrossFit, LabelledFeatures

@@ -15,9 +15,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from rac.branches.base import CosineHead, Floats, Integers, class_means
-from rac.classifier import ClassifierConfig, FusionConfig, RacClassifier, metric_digest
+from rac.classifier import RacClassifier, metric_digest
 from rac.cores import usable_cores
 from rac.fusion import unfitted_fusion
+from rac.model_config import ClassifierConfig, FusionConfig
 from retrieval_index import EvenedMetric, Memory, make_rows
 
 _NOISE = 4.0

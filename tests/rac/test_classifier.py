@@ -10,15 +10,13 @@ import pytest
 from rac.branches.base import CosineHead, class_means
 from rac.branches.text import prototypes, snippets
 from rac.classifier import (
-    ClassifierConfig,
     EmptyMemoryWarning,
-    FusionConfig,
     RacClassifier,
-    TextConfig,
     metric_digest,
     to_predictions,
 )
 from rac.errors import InputError
+from rac.model_config import ClassifierConfig, FusionConfig, MemoryEncoder, TextConfig
 from rac.tables import Item
 from retrieval_index import EncoderMismatch, EvenedMetric, Memory, make_rows
 from retrieval_index.arrays import unit_norm
@@ -81,6 +79,31 @@ def with_text() -> RacClassifier:
         text_names=names,
         text_prototypes=prototypes(names, own, model.memory_classes),
     )
+
+
+def with_memory_of_another_encoder() -> RacClassifier:
+    """The same base branch over a memory of another encoder, whose features have 5 dimensions."""
+    model = classifier()
+    vectors = other_features(model.memory.vectors)
+    metric = EvenedMetric.fit(vectors, list(model.memory.labels))
+    memory = Memory.in_ram(
+        vectors, model.memory.rows, encoder="other1", space="embedding", metric=metric
+    )
+    config = model.config.model_copy(
+        update={
+            "memory_encoder": MemoryEncoder(
+                encoder="other1", encoder_name="other", space="embedding", dim=5
+            ),
+            "metric_sha256": metric_digest(metric),
+        }
+    )
+    return RacClassifier(config, model.head, memory, base_metric=model.memory.metric)
+
+
+def other_features(vectors: np.ndarray) -> np.ndarray:
+    """What another encoder makes of the same images: some of the same, turned."""
+    turned: np.ndarray = vectors[:, :5] @ np.linalg.qr(np.arange(25.0).reshape(5, 5) ** 2)[0]
+    return turned.astype(np.float32)
 
 
 def queries(rows: int = 9) -> np.ndarray:
@@ -185,7 +208,7 @@ def test_damage_is_refused(tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     for change, message in (
         ({"surprise": 1}, "surprise"),
-        ({"format_version": 3}, "version 3"),
+        ({"format_version": 4}, "version 4"),
         ({"classes": ["a", "a", "b"]}, "named twice"),
     ):
         (folder / "config.json").write_text(json.dumps(config | change))
@@ -275,6 +298,7 @@ def test_a_folder_of_format_version_1_is_read(tmp_path: Path) -> None:
     path = tmp_path / "model" / "config.json"
     config = json.loads(path.read_text())
     del config["text"], config["fusion"]["text"], config["fallback"]["text"]
+    del config["memory_encoder"]
     path.write_text(json.dumps(config | {"format_version": 1}))
     loaded = RacClassifier.load(tmp_path / "model")
     assert loaded.predict(queries()).probabilities.tobytes() == (
@@ -302,3 +326,93 @@ def test_text_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"text": None}))
     with pytest.raises(InputError, match="vouches for"):
         RacClassifier.load(folder)
+
+
+def test_a_memory_of_another_encoder_is_asked_with_features_of_its_own(tmp_path: Path) -> None:
+    model, asked = with_memory_of_another_encoder(), queries()
+    output = model.predict(asked, other_features(asked))
+    assert output.base.tobytes() == classifier().predict(asked).base.tobytes()
+    found = model.memory.search(other_features(asked), 5)
+    assert (output.neighbours.rows == found.rows).all()
+    counts, fusion = model.train_counts, model.fusion
+    fused = fusion.log_probabilities(output.base, output.retrieval, counts)
+    np.testing.assert_allclose(output.probabilities, np.exp(fused), rtol=1e-6)
+
+    model.save(tmp_path / "model")
+    loaded = RacClassifier.load(
+        tmp_path / "model",
+        encoder="toy0",
+        space="trunk",
+        memory_encoder="other1",
+        memory_space="embedding",
+    )
+    again = loaded.predict(asked, other_features(asked))
+    assert again.probabilities.tobytes() == output.probabilities.tobytes()
+    assert loaded.memory.manifest.encoder_name == "other"
+
+
+def test_rows_added_to_a_memory_of_another_encoder_are_heard() -> None:
+    model, near = with_memory_of_another_encoder(), queries(1)
+    rows = make_rows([f"new{copy}" for copy in range(5)], labels=["plum"] * 5)
+    grown = model.with_memory(model.memory.add(np.repeat(other_features(near), 5, axis=0), rows))
+    before, after = (one.predict(near, other_features(near)) for one in (model, grown))
+    assert after.probabilities[0, 2] > before.probabilities[0, 2]
+    assert after.base.tobytes() == before.base.tobytes()
+
+
+def test_an_emptied_memory_of_another_encoder_leaves_the_base_branch() -> None:
+    model = with_memory_of_another_encoder()
+    empty = model.memory.delete(list(model.memory.ids))
+    with pytest.warns(EmptyMemoryWarning, match="base branch answers alone"):
+        output = model.with_memory(empty).predict(queries(), other_features(queries()))
+    alone = classifier()
+    with pytest.warns(EmptyMemoryWarning):
+        expected = alone.with_memory(without_rows(alone)).predict(queries())
+    assert output.branches == "base"
+    assert output.probabilities.tobytes() == expected.probabilities.tobytes()
+
+
+def test_features_of_the_wrong_encoders_are_refused(tmp_path: Path) -> None:
+    model, plain = with_memory_of_another_encoder(), classifier()
+    folder = model.save(tmp_path / "two")
+    for given, message in (
+        ({"encoder": "other1"}, "base branch was trained on toy0"),
+        ({"space": "embedding"}, "the space differs: the base branch was trained on trunk"),
+        ({"memory_encoder": "toy0"}, "the memory was made with other1 .other."),
+        ({"memory_space": "trunk"}, "holds 'embedding' vectors"),
+    ):
+        with pytest.raises(EncoderMismatch, match=message):
+            RacClassifier.load(folder, **given)
+    with pytest.raises(InputError, match="same encoder as its base branch"):
+        RacClassifier.load(plain.save(tmp_path / "one"), memory_encoder="other1")
+    with pytest.raises(ValueError, match="features of its own encoder, other"):
+        model.predict(queries())
+    with pytest.raises(ValueError, match="one feature vector of each image"):
+        plain.predict(queries(), queries())
+    with pytest.raises(ValueError, match="9 rows of features, 2 for the memory"):
+        model.predict(queries(), other_features(queries(2)))
+    with pytest.raises(ValueError, match="a base metric is for"):
+        RacClassifier(model.config, model.head, model.memory)
+    tensors = folder / "model.safetensors"
+    tensors.write_bytes((tmp_path / "one/model.safetensors").read_bytes())
+    config = json.loads((folder / "config.json").read_text())
+    one = json.loads((tmp_path / "one/config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps(config | {"tensors_sha256": one["tensors_sha256"]})
+    )
+    with pytest.raises(InputError, match="vouches for"):
+        RacClassifier.load(folder)
+
+
+def test_a_prediction_file_tells_the_nearest_thirty_neighbours() -> None:
+    model = classifier()
+    config = model.config.model_copy(update={"k": 40})
+    grown = RacClassifier(config, model.head, model.memory)
+    rows = make_rows([f"more{row}" for row in range(30)], labels=["pear"] * 30)
+    more = grown.with_memory(model.memory.add(queries(30), rows))
+    items = [Item("q", "q.png", None, None)]
+    output = more.predict(queries(1))
+    assert output.neighbours.rows.shape == (1, 40)
+    told = to_predictions(output, items, None, "toy", model=more).neighbour_ids
+    assert told is not None
+    assert told[0] == [more.memory.ids[row] for row in output.neighbours.rows[0, :30]]
