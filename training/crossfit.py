@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,28 @@ class LabelledFeatures:
         np.add.at(sums, self.views.rows, self.views.vectors)
         amounts = 1 + np.bincount(self.views.rows, minlength=len(self))
         return np.asarray(sums / amounts[:, None], dtype=np.float32)
+
+    def joined(self, more: LabelledFeatures) -> LabelledFeatures:
+        """Give these rows with others behind them; without vectors of texts."""
+
+        def column(name: str) -> list[Any] | None:
+            columns = (getattr(self, name), getattr(more, name))
+            if columns == (None, None):
+                return None
+            sizes = (len(self), len(more))
+            both = zip(columns, sizes, strict=True)
+            return [cell for one, size in both for cell in one or [None] * size]
+
+        return replace(
+            self,
+            vectors=np.concatenate([self.vectors, more.vectors]),
+            labels=[*self.labels, *more.labels],
+            ids=[*self.ids, *more.ids],
+            texts=column("texts"),
+            sources=column("sources"),
+            hashes=column("hashes"),
+            text_vectors=None,
+        )
 
     def images(self) -> ImageSet | None:
         """Give the images by content, or by their table alone; None where neither is known."""
@@ -170,7 +193,7 @@ def cross_fit(
         # To this encoder the images of a class are all alike; the threshold says nothing here.
         fold = assign_folds(rows.vectors, classes, folds, near_duplicate=2.0, seed=seed)
     member = np.stack([np.ones(len(rows), dtype=np.bool_), *(fold != f for f in range(folds))])
-    metrics = [_fit_metric(rows, head, power, shrinkage) for head in member]
+    metrics = [fit_metric(rows, head, power, shrinkage) for head in member]
     averaged = rows.averaged()
     queries = np.empty((len(rows), rows.vectors.shape[1]), dtype=np.float32)
     for number, metric in enumerate(metrics[1:]):
@@ -188,10 +211,17 @@ def cross_fit(
     )
 
 
-def _fit_metric(
+def fit_metric(
     rows: LabelledFeatures, seen: npt.NDArray[np.bool_], power: float | None, shrinkage: float
 ) -> EvenedMetric:
-    """Fit to every view of the rows seen: how views of an image differ tells no classes apart."""
+    """Fit to every view of the rows seen: how views of an image differ tells no classes apart.
+
+    Args:
+        rows: with their views.
+        seen: ``(N,)`` which of them.
+        power: see :class:`retrieval_index.EvenedMetric`.
+        shrinkage: see there.
+    """
     vectors, owners = rows.vectors[seen], np.flatnonzero(seen)
     if rows.views is not None:
         among = seen[rows.views.rows]

@@ -18,6 +18,7 @@ from rac.errors import InputError
 from rac.text_vectors import read_texts
 from retrieval_index.evened import SHRINKAGE
 from training.crossfit import CrossFit, LabelledFeatures, Views, cross_fit
+from training.memory_rows import MemoryRows
 from training.samplers import Sampling, epoch_sampler
 from training.texts import TextMode
 
@@ -64,6 +65,8 @@ class FeatureData(pl.LightningDataModule):
         sampling: ``instance`` shows each row as often as the others; ``class-balanced``,
             ``square-root`` and ``progressive`` are those of :mod:`training.samplers`.
         text_branch: whether the neighbours' snippets are heard; ``auto`` asks held-out rows.
+        memory_rows: the same rows in another encoder's features, for a memory of its own; None for
+            a memory in the features that the heads see.
         seed: of folds and batches.
     """
 
@@ -72,6 +75,7 @@ class FeatureData(pl.LightningDataModule):
         rows: LabelledFeatures | None,
         validation: LabelledFeatures | None = None,
         *,
+        memory_rows: MemoryRows | None = None,
         encoder: str = "",
         space: Space = "trunk",
         encoder_name: str | None = None,
@@ -90,6 +94,7 @@ class FeatureData(pl.LightningDataModule):
             raise InputError("batch_size and steps_per_epoch must be at least 1")
         self._rows = rows
         self._validation = validation
+        self._memory_rows = memory_rows
         self.encoder_identity = encoder
         self.encoder_name = encoder_name
         self.space: Space = space
@@ -104,6 +109,7 @@ class FeatureData(pl.LightningDataModule):
         self.seed = seed
         self.fit_data: CrossFit | None = None
         self.validation: LabelledFeatures | None = None
+        self.memory_rows: MemoryRows | None = None
 
     def fit_rows(self) -> tuple[LabelledFeatures, LabelledFeatures | None]:
         """Give training rows and validation rows."""
@@ -111,8 +117,17 @@ class FeatureData(pl.LightningDataModule):
             raise InputError("there are no training rows")
         return self._rows, self._validation
 
+    def fit_memory(self) -> MemoryRows | None:
+        """Give the rows of :meth:`fit_rows` as the encoder of the memory alone sees them."""
+        return self._memory_rows
+
     def setup(self, stage: str) -> None:
-        """Fit the metrics, once, when training begins."""
+        """Fit the metrics, once, when training begins.
+
+        Raises:
+            InputError: see :meth:`fit_rows`; or the memory has an encoder of its own and no
+                validation row of a known class to be fitted by.
+        """
         if stage != "fit" or self.fit_data is not None:
             return
         rows, validation = self.fit_rows()
@@ -124,10 +139,17 @@ class FeatureData(pl.LightningDataModule):
             power=self.power,
             shrinkage=self.shrinkage,
         )
+        memory = self.fit_memory()
+        if memory is not None:
+            memory.require(rows, validation)
         if validation is not None:
             known = self.fit_data.index(validation.labels) >= 0
-            validation = _subset(validation, known) if not known.all() else validation
+            validation = _subset(validation, known)
+            if memory is not None:
+                memory = replace(memory, validation=_subset(memory.validation, known))
+                memory.require(rows, validation)
         self.validation = validation if validation is not None and len(validation) else None
+        self.memory_rows = memory
 
     @property
     def fitted(self) -> CrossFit:

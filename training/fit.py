@@ -23,6 +23,7 @@ from training.crossfit import LabelledFeatures, Views
 from training.data import NEAR_DUPLICATE, FeatureData, Space
 from training.export import export_classifier
 from training.losses import LossName, Reweighting
+from training.memory_rows import MemoryRows
 from training.module import CosineHeads
 from training.samplers import Sampling
 from training.texts import TextMode
@@ -51,6 +52,7 @@ def fit_classifier(
     text_branch: TextMode = "auto",
     validation: tuple[npt.ArrayLike, Sequence[str]] | None = None,
     validation_hashes: Sequence[str | None] | None = None,
+    memory_rows: MemoryRows | None = None,
     folds: int = 4,
     near_duplicate: float = NEAR_DUPLICATE,
     power: float | None = None,
@@ -90,6 +92,8 @@ def fit_classifier(
             rows are cross-fitted throughout, and the probabilities are as sure as held-out
             training rows allow, which is a little too sure.
         validation_hashes: M SHA-256 of their images' bytes, so that a report on them is refused.
+        memory_rows: training and validation rows in the features of another encoder, for a memory
+            of its own; needs ``validation``.
         folds: for cross-fitting, at least 2.
         near_duplicate: rows of a class with at least this raw cosine share a fold.
         power: exponent that evens the features; None chooses by their signs.
@@ -133,6 +137,7 @@ def fit_classifier(
     data = FeatureData(
         rows,
         kept,
+        memory_rows=memory_rows,
         encoder=encoder,
         space=space,
         encoder_name=encoder_name,
