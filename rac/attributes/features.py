@@ -5,7 +5,7 @@ Letters of shapes: N rows, D embedding and T trunk dimensions, A alternatives, K
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,42 +174,52 @@ def fit_filler(
             time, never the answer.
         kinds: the kinds of evidence to go by, of :data:`rac.attributes.evidence.KINDS`.
     """
-    bank = None if encoder is None else PromptBank.encode(cells, schema.attributes, encoder)
-    sample = sample_features(embedding, trunk, ok, seed)
-
     names = list(schema.attributes)
-    known_of = {name: find_known(cells, name, ok, seed) for name in names}
-    shared = _SharedRows.of(known_of, sample.projection, trunk)
-
-    def learn(name: str) -> AttributeFiller:
-        known = known_of[name]
-        places = np.arange(len(known.rows))
-        if shared is None:
-            features = sample.projection.apply(trunk[known.rows])
-            groups = near_duplicate_groups(features)
-        else:
-            features, groups = shared.take(known.rows)
-        scores = score_prompts(
-            bank, name, embedding[known.rows], sample.centre, known.seen(cells), places
-        )
-        return learn_attribute(
-            cells,
-            name,
-            known,
-            features,
-            scores,
-            prompts=bank is not None,
-            logit_scale=1.0 if bank is None else bank.logit_scale,
-            groups=groups,
-            confidence=confidence,
-            seed=seed,
-            kinds=kinds,
-        )
-
-    # Many small eigenproblems: whole attributes go side by side.
+    # Many small products: whole tasks go side by side, each in one thread.
     with single_threads(workers) as pool:
+        # Threads that share one product of a text tower wait for each other most of the time.
+        prompts = pool.submit(_read_prompts, cells, names, encoder)
+        sampled = pool.submit(sample_features, embedding, trunk, ok, seed)
+        known_of = dict(
+            zip(names, pool.map(lambda name: find_known(cells, name, ok, seed), names), strict=True)
+        )
+        sample = sampled.result()
+        shared = pool.submit(_SharedRows.of, known_of, sample.projection, trunk).result()
+        bank = prompts.result()
+
+        def learn(name: str) -> AttributeFiller:
+            known = known_of[name]
+            places = np.arange(len(known.rows))
+            if shared is None:
+                features = sample.projection.apply(trunk[known.rows])
+                groups = near_duplicate_groups(features)
+            else:
+                features, groups = shared.take(known.rows)
+            scores = score_prompts(
+                bank, name, embedding[known.rows], sample.centre, known.seen(cells), places
+            )
+            return learn_attribute(
+                cells,
+                name,
+                known,
+                features,
+                scores,
+                prompts=bank is not None,
+                logit_scale=1.0 if bank is None else bank.logit_scale,
+                groups=groups,
+                confidence=confidence,
+                seed=seed,
+                kinds=kinds,
+            )
+
         fillers = dict(zip(names, pool.map(learn, names), strict=True))
     return Filler(sample.projection, bank, sample.centre, fillers)
+
+
+def _read_prompts(
+    cells: Cells, attributes: Iterable[str], encoder: Encoder | None
+) -> PromptBank | None:
+    return None if encoder is None else PromptBank.encode(cells, attributes, encoder)
 
 
 @dataclass(frozen=True)
