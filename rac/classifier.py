@@ -255,7 +255,7 @@ class RacClassifier:
 
         Raises:
             BadVectors: not such an array, or of another dimension.
-            ValueError: ``memory_features`` is missing, or not called for, or has other rows.
+            InputError: ``memory_features`` is missing, or not called for, or has other rows.
         """
         vectors = np.asarray(features, dtype=np.float32)
         asked = self._asked(vectors, memory_features)
@@ -300,17 +300,19 @@ class RacClassifier:
     def _asked(self, vectors: Floats, memory_features: npt.ArrayLike | None) -> Floats:
         """Give what the memory is asked with."""
         own = self.config.memory_encoder
-        if (own is None) != (memory_features is None):
-            raise ValueError(
-                "this model takes one feature vector of each image"
-                if own is None
-                else f"this model's memory takes features of its own encoder, {own.encoder_name}"
+        if own is None and memory_features is not None:
+            raise InputError("this model takes one feature vector of each image")
+        if own is not None and memory_features is None:
+            named = own.encoder_name or own.encoder
+            raise InputError(
+                f"this model's memory takes features of an encoder of its own, {named}, beside "
+                f"those for the base branch (rac train: --data.memory_encoder {named})"
             )
         if memory_features is None:
             return vectors
         asked = np.asarray(memory_features, dtype=np.float32)
         if len(asked) != len(vectors):
-            raise ValueError(f"{len(vectors)} rows of features, {len(asked)} for the memory")
+            raise InputError(f"{len(vectors)} rows of features, {len(asked)} for the memory")
         return asked
 
     def _chunk(self, vectors: Floats, asked: Floats, alone: bool) -> _Part:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
@@ -18,6 +20,7 @@ from rac.errors import InputError
 from rac.text_vectors import read_texts
 from retrieval_index.evened import SHRINKAGE
 from training.crossfit import CrossFit, LabelledFeatures, Views, cross_fit
+from training.folds import NEAR_DUPLICATE, hold_out
 from training.memory_rows import MemoryRows
 from training.samplers import Sampling, epoch_sampler
 from training.texts import TextMode
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
 Batch = dict[str, torch.Tensor]
 Space = Literal["trunk", "embedding"]
 
-#: Raw cosine from which on two rows of a class count as the same picture taken again.
-NEAR_DUPLICATE = 0.97
 _PREDICT_ROWS = 4096
 _SETTINGS = (
     "space",
@@ -168,6 +169,13 @@ class FeatureData(pl.LightningDataModule):
             **{name: getattr(self, name) for name in _SETTINGS},
         }
 
+    @property
+    def asked_of_a_model(self) -> dict[str, str | None]:
+        """Identities and spaces of the features, as :meth:`rac.classifier.RacClassifier.load` takes
+        them.
+        """
+        return {"encoder": self.encoder_identity or None, "space": self.space}
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of ``vectors (H, B, D)``, ``classes (B,)`` and ``member (H, B)``."""
         data = self.fitted
@@ -234,7 +242,14 @@ class TableData(FeatureData):
         id: column with the items' ids.
         encoder: ``mini``, MODEL/PRETRAINED of open_clip, hf-hub:ORG/NAME, or a local folder.
         space: ``trunk`` or ``embedding``.
+        memory_encoder: for a memory of its own, which may know what the base branch's encoder does
+            not; the one of the base branch if null. Votes and fusion are then chosen by validation
+            rows alone.
+        memory_space: likewise, ``trunk`` or ``embedding``; as ``space`` if null.
         folds: for cross-fitting, at least 2.
+        held_out: share of the rows of each class that is kept for validation where there is no
+            ``val``, above 0 and below 1; none if null. Rows held out for a memory with an encoder
+            of its own are memorised once all is chosen.
         near_duplicate: rows of a class with at least this raw cosine share a fold.
         power: exponent that evens the features; chosen by their signs if null.
         shrinkage: least shrinkage of the within-class covariance, in [0, 1].
@@ -242,7 +257,8 @@ class TableData(FeatureData):
         steps_per_epoch: steps of an epoch where all rows fit in one batch.
         embed_batch_size: images in one forward pass of the encoder.
         views_below: images of classes with at most this many training rows are looked at in further
-            views (mirrored, closer, turned); 0 for one view of each.
+            views (mirrored, closer, turned); 0 for one view of each. A memory with an encoder of
+            its own has them for itself.
         max_bad: end when more than this share of the images is bad; never if null.
         sampling: ``instance`` shows each row as often as the others; ``class-balanced``,
             ``square-root`` and ``progressive`` are those of :mod:`training.samplers`.
@@ -264,7 +280,10 @@ class TableData(FeatureData):
         id: str | None = None,
         encoder: str = "mini",
         space: Space = "trunk",
+        memory_encoder: str | None = None,
+        memory_space: Space | None = None,
         folds: int = 4,
+        held_out: float | None = None,
         near_duplicate: float = NEAR_DUPLICATE,
         power: float | None = None,
         shrinkage: float = SHRINKAGE,
@@ -291,10 +310,30 @@ class TableData(FeatureData):
             text_branch=text_branch,
             seed=seed,
         )
+        if held_out is not None and not 0 < held_out < 1:
+            raise InputError(f"held_out must be above 0 and below 1, got {held_out}")
+        self.memory: TableData | None = None
+        if memory_encoder is not None:
+            self.memory = TableData(
+                train,
+                val,
+                test,
+                predict,
+                image=image,
+                label=label,
+                text=text,
+                id=id,
+                encoder=memory_encoder,
+                space=memory_space or space,
+                embed_batch_size=embed_batch_size,
+                views_below=views_below,
+                text_branch="off",
+            )
+        self.held_out = held_out
         self.tables = {"fit": train, "validate": val, "test": test, "predict": predict}
         self.columns = {"image": image, "label": label, "text": text, "id": id}
         self.embed_batch_size = embed_batch_size
-        self.views_below = views_below
+        self.views_below = views_below if self.memory is None else 0
         self.max_bad = max_bad
         self.features: dict[str, Features] = {}
         self.opened: dict[str, Table] = {}
@@ -317,14 +356,21 @@ class TableData(FeatureData):
             InputError: no training table is named, or no row of it can be used.
             JobFailed: the share of bad images passes ``max_bad``.
         """
-        rows = self._labelled("fit")
-        if not len(rows):
-            raise InputError(
-                f"{self.tables['fit']}: no row has both a label and an image that can be read"
-            )
-        if self.tables["validate"] is None:
-            return rows, None
-        return rows, self._labelled("validate")
+        return self._parted(self._rows_of)
+
+    def fit_memory(self) -> MemoryRows | None:
+        """Give the same rows by the memory's encoder, where that is another."""
+        if self.memory is None:
+            return None
+        rows, validation = self._parted(self.memory._rows_of)
+        return MemoryRows(
+            rows,
+            validation if validation is not None else _subset(rows, np.zeros(len(rows), np.bool_)),
+            encoder=self.memory.encoder.identity,
+            encoder_name=self.memory.encoder_name,
+            space=self.memory.space,
+            memorise_validation=self.tables["validate"] is None,
+        )
 
     def embedded(self, stage: str) -> Features:
         """Embed the table of a stage (``fit``, ``validate``, ``test`` or ``predict``), once.
@@ -353,15 +399,69 @@ class TableData(FeatureData):
                     cache=cache,
                     description=f"embedding {option}",
                 )
-                self.features[stage] = collect_features(batches, self.encoder)
+                found = collect_features(batches, self.encoder)
+            self.features[stage] = found if self.memory is None else self._both(found, stage)
         return self.features[stage]
 
-    def _labelled(self, stage: str) -> LabelledFeatures:
+    @property
+    def asked_of_a_model(self) -> dict[str, str | None]:
+        """With those of the memory's encoder, where that is another."""
+        own = super().asked_of_a_model
+        if self.memory is None:
+            return own
+        # Loaded, it knows its identity.
+        encoder = self.memory.encoder.identity
+        return {**own, "memory_encoder": encoder, "memory_space": self.memory.space}
+
+    def memory_features(self, stage: str) -> npt.NDArray[np.float32] | None:
+        """Give the ``(N, D')`` features for the memory of a stage's rows, if it has an encoder."""
+        return None if self.memory is None else self.memory.embedded(stage).space(self.memory.space)
+
+    def _both(self, found: Features, stage: str) -> Features:
+        """Count an image as readable where both encoders have seen it."""
+        assert self.memory is not None  # noqa: S101
+        other = self.memory.embedded(stage)
+        reasons = [one or two for one, two in zip(found.reasons, other.reasons, strict=True)]
+        return replace(found, ok=found.ok & other.ok, reasons=reasons)
+
+    def _parted(
+        self, rows_of: Callable[[str, list[int]], LabelledFeatures]
+    ) -> tuple[LabelledFeatures, LabelledFeatures | None]:
+        """Give training and validation rows, as ``rows_of`` a stage and places in it gives them."""
+        known = self._known("fit")
+        if not known:
+            raise InputError(
+                f"{self.tables['fit']}: no row has both a label and an image that can be read"
+            )
+        if self.tables["validate"] is not None:
+            return rows_of("fit", known), rows_of("validate", self._known("validate"))
+        if self.held_out is None:
+            return rows_of("fit", known), None
+        held = self._held(known)
+        parts = [
+            [row for row, out in zip(known, held, strict=True) if out == is_out]
+            for is_out in (False, True)
+        ]
+        return rows_of("fit", parts[0]), rows_of("fit", parts[1])
+
+    def _held(self, known: list[int]) -> npt.NDArray[np.bool_]:
+        """``(N,)`` which rows are held out; told apart as the memory's encoder sees them."""
+        by = self.memory or self
+        features = by.embedded("fit")
+        labels = [features.items[row].label or "" for row in known]
+        vectors = features.space(by.space)[known]
+        return hold_out(vectors, labels, self.held_out or 0.0, seed=self.seed)
+
+    def _known(self, stage: str) -> list[int]:
+        """Rows with a label, and an image that can be read."""
+        features = self.embedded(stage)
+        return [row for row, item in enumerate(features.items) if features.ok[row] and item.label]
+
+    def _rows_of(self, stage: str, kept: list[int]) -> LabelledFeatures:
         features, table = self.embedded(stage), self.opened[stage]
-        kept = [row for row, item in enumerate(features.items) if features.ok[row] and item.label]
         items = [features.items[row] for row in kept]
         labels, texts = [item.label or "" for item in items], [item.text for item in items]
-        hears_text = stage == "fit" and self.text_branch != "off"
+        hears_text = stage == "fit" and self.text_branch != "off" and self.memory is None
         return LabelledFeatures(
             vectors=features.space(self.space)[kept],
             labels=labels,
@@ -401,7 +501,9 @@ class TableData(FeatureData):
         return super().val_dataloader() if self.fit_data is not None else self._raw("validate")
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Batches of ``features (B, D)`` raw and the ``rows (B,)`` of the table they are."""
+        """Batches of ``features (B, D)`` raw and the ``rows (B,)`` of the table they are; with
+        ``memory_features (B, D')`` where the memory has an encoder of its own.
+        """
         return self._raw("test")
 
     def predict_dataloader(self) -> DataLoader[Any]:
@@ -409,11 +511,16 @@ class TableData(FeatureData):
         return self._raw("predict")
 
     def _raw(self, stage: str) -> DataLoader[Any]:
-        vectors = torch.from_numpy(self.embedded(stage).space(self.space))
+        columns = {"features": self.embedded(stage).space(self.space)}
+        for_memory = self.memory_features(stage)
+        if for_memory is not None:
+            columns["memory_features"] = for_memory
+        tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
+        vectors = tensors["features"]
 
         def gather(rows: list[int]) -> Batch:
             index = torch.tensor(rows)
-            return {"features": vectors[index], "rows": index}
+            return {**{name: column[index] for name, column in tensors.items()}, "rows": index}
 
         return DataLoader(range(len(vectors)), batch_size=_PREDICT_ROWS, collate_fn=gather)  # type: ignore[arg-type]
 

@@ -116,13 +116,10 @@ class TrainingCLI(ModeCLI):
             return
         from eval.predictions import write_predictions
 
-        features, table = self.datamodule.embedded("test"), self.datamodule.opened["test"]
-        classifier = RacClassifier.load(
-            self.model.model_folder,
-            encoder=self.datamodule.encoder_identity,
-            space=self.datamodule.space,
-        )
-        output = classifier.predict(features.space(self.datamodule.space))
+        data = self.datamodule
+        features, table = data.embedded("test"), data.opened["test"]
+        classifier = RacClassifier.load(self.model.model_folder, **data.asked_of_a_model)
+        output = classifier.predict(features.space(data.space), data.memory_features("test"))
         predictions = to_predictions(
             output,
             features.items,
@@ -134,7 +131,7 @@ class TrainingCLI(ModeCLI):
             source=table.source,
             image_folder=table.base,
             metadata={
-                "table": self.datamodule.tables["test"],
+                "table": data.tables["test"],
                 "model": str(self.model.model_folder),
                 "encoder": classifier.config.encoder_name,
             },

@@ -20,8 +20,9 @@ from rac.classifier import RacClassifier
 from rac.text_vectors import TextVectors
 from retrieval_index.evened import SHRINKAGE
 from training.crossfit import LabelledFeatures, Views
-from training.data import NEAR_DUPLICATE, FeatureData, Space
+from training.data import FeatureData, Space
 from training.export import export_classifier
+from training.folds import NEAR_DUPLICATE
 from training.losses import LossName, Reweighting
 from training.memory_rows import MemoryRows
 from training.module import CosineHeads

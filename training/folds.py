@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
+
+#: Raw cosine from which on two rows of a class count as the same picture taken again.
+NEAR_DUPLICATE = 0.97
+#: A cosine that no two rows reach.
+_NOTHING_IS_DOUBLE = 2.0
 
 
 def assign_folds(
@@ -58,6 +65,38 @@ def assign_folds(
             filled[fold] += len(members)
             totals[fold] += len(members)
     return assigned
+
+
+def hold_out(
+    vectors: Floats, labels: Sequence[str], share: float, *, seed: int
+) -> npt.NDArray[np.bool_]:
+    """Hold a share of each class's rows out, near-duplicates together, but never a whole class.
+
+    Args:
+        vectors: ``(N, D)`` raw features.
+        labels: N class names.
+        share: in (0, 1); taken as one part of so many whole ones, at least two.
+        seed: see :func:`assign_folds`.
+
+    Returns:
+        ``(N,)`` which rows are held out.
+
+    >>> import numpy as np
+    >>> hold_out(np.eye(8, dtype=np.float32), list("aaaabbbc"), 0.25, seed=0).sum()
+    np.int64(1)
+    """
+    names = {name: number for number, name in enumerate(sorted(set(labels)))}
+    classes = np.array([names[label] for label in labels], dtype=np.int64)
+    folds = max(round(1 / share), 2)
+    held = np.zeros(len(labels), dtype=np.bool_)
+    # Where to this encoder all images of a class are alike, the threshold says nothing.
+    for near_duplicate in (NEAR_DUPLICATE, _NOTHING_IS_DOUBLE):
+        fold = assign_folds(vectors, classes, folds, near_duplicate=near_duplicate, seed=seed)
+        left = np.bincount(classes[fold != folds - 1], minlength=len(names))
+        held = (fold == folds - 1) & (left[classes] > 0)
+        if held.sum() >= len(labels) / folds / 2:
+            break
+    return held
 
 
 def _linked(unit: Floats, threshold: float) -> Integers:

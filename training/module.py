@@ -188,8 +188,7 @@ class CosineHeads(FaithfulModule):
 
     def predict_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Give ``(B, C)`` probabilities by the exported model."""
-        features = batch["features"].cpu().numpy()
-        return torch.from_numpy(self._opened.predict(features).probabilities)
+        return torch.from_numpy(self._probabilities(batch))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW without decay: what holds the directions is the anchor."""
@@ -212,16 +211,15 @@ class CosineHeads(FaithfulModule):
     def _open_classifier(self) -> None:
         from rac.classifier import RacClassifier
 
-        encoder = getattr(self.data, "encoder_identity", None) or None
-        self.classifier = RacClassifier.load(
-            self.model_folder, encoder=encoder, space=self.data.space
-        )
+        self.classifier = RacClassifier.load(self.model_folder, **self.data.asked_of_a_model)
 
     def _classify(self, batch: Batch) -> None:
-        output = self._opened.predict(batch["features"].cpu().numpy())
-        self._answers.append(
-            (batch["rows"].cpu(), torch.from_numpy(output.probabilities.argmax(axis=1)))
-        )
+        probabilities = torch.from_numpy(self._probabilities(batch))
+        self._answers.append((batch["rows"].cpu(), probabilities.argmax(dim=1)))
+
+    def _probabilities(self, batch: Batch) -> np.ndarray[Any, np.dtype[np.float32]]:
+        names = [name for name in ("features", "memory_features") if name in batch]
+        return self._opened.predict(*(batch[name].cpu().numpy() for name in names)).probabilities
 
     def _truth(self, stage: str) -> Tensor:
         """``(N,)`` class of each row of a stage's table; -1 where unknown, or its image is bad."""

@@ -385,11 +385,11 @@ def test_features_of_the_wrong_encoders_are_refused(tmp_path: Path) -> None:
             RacClassifier.load(folder, **given)
     with pytest.raises(InputError, match="same encoder as its base branch"):
         RacClassifier.load(plain.save(tmp_path / "one"), memory_encoder="other1")
-    with pytest.raises(ValueError, match="features of its own encoder, other"):
+    with pytest.raises(InputError, match="of an encoder of its own, other"):
         model.predict(queries())
-    with pytest.raises(ValueError, match="one feature vector of each image"):
+    with pytest.raises(InputError, match="one feature vector of each image"):
         plain.predict(queries(), queries())
-    with pytest.raises(ValueError, match="9 rows of features, 2 for the memory"):
+    with pytest.raises(InputError, match="9 rows of features, 2 for the memory"):
         model.predict(queries(), other_features(queries(2)))
     with pytest.raises(ValueError, match="a base metric is for"):
         RacClassifier(model.config, model.head, model.memory)

@@ -11,6 +11,7 @@ from eval.predictions import read_predictions
 from rac.cards.card import list_cards, load_card
 from rac.classifier import RacClassifier
 from rac.errors import InputError
+from retrieval_index import EncoderMismatch
 from tests.toy import ToyEncoder, write_toy_images
 from training.cli import CONFIGS, ready_configs, run
 
@@ -73,6 +74,51 @@ def test_fit_then_test_from_the_command_line(
     assert predictions.content_hashes is not None
     assert predictions.training == image_set(predictions.content_hashes[:-1], str(catalogue))
     assert predictions.selection == image_set(())
+
+
+def test_a_memory_with_an_encoder_of_its_own_from_the_command_line(
+    catalogue: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("rac.encoders.load_encoder", lambda name, **_: ToyEncoder(name))
+    out = tmp_path / "run"
+    two = [
+        *("--data.encoder", "tuned", "--data.memory_encoder", "frozen"),
+        *("--data.memory_space", "embedding"),
+    ]
+    train = ["fit", "--data.train", str(catalogue), "--data.views_below", "10", *options(out)]
+    with pytest.raises(InputError, match=r"--data\.held_out 0\.1"):
+        run([*train, *two])
+    run([*train, *two, "--data.held_out", "0.25"])
+    classifier = RacClassifier.load(
+        out / "model", encoder="tuned", memory_encoder="frozen", memory_space="embedding"
+    )
+    assert classifier.memory.manifest.dim == 3
+    assert classifier.config.dim == 12
+    # What was held out is memorised, and the report knows that it was chosen by.
+    assert len(classifier.memory) == 17
+    assert sum(classifier.config.train_counts) < 17
+    assert classifier.seen.selection is not None
+    assert len(classifier.seen.selection) == 17 - sum(classifier.config.train_counts)
+
+    ask = ["test", "--data.test", str(catalogue), *options(out)]
+    with pytest.raises(InputError, match=r"--data\.memory_encoder frozen"):
+        run([*ask, "--data.encoder", "tuned"])
+    with pytest.raises(EncoderMismatch, match="base branch was trained on tuned"):
+        run([*ask, "--data.encoder", "mini", *two[2:]])
+    run([*ask, *two])
+    predictions = read_predictions(out / "predictions.parquet")
+    right = [
+        label == given
+        for label, given in zip(predictions.label_cells, predictions.predictions, strict=True)
+    ]
+    assert all(right[:-1])
+    assert predictions.predictions[-1] is None
+    run(["validate", "--data.val", str(catalogue), *options(out), *two])
+    run(["predict", "--data.predict", str(catalogue), *options(out), *two])
+    assert "val/top1" in capsys.readouterr().out
 
 
 def test_a_config_file_and_the_command_line_say_the_same(catalogue: Path, tmp_path: Path) -> None:

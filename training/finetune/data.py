@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rac.errors import InputError
-from training.data import NEAR_DUPLICATE, Batch, Space, TableData
+from training.data import Batch, Space, TableData
 from training.finetune.augment import Augmentation
 from training.finetune.store import ImageStore, shrink, store_images
-from training.folds import assign_folds
+from training.folds import hold_out
 from training.samplers import Sampling, epoch_sampler
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 #: The shorter side of what is kept, in sides of what is trained on: crops of it stay sharp.
 _STORED_SIDES = 1.5
-#: A cosine that no two rows reach.
-_NOTHING_IS_DOUBLE = 2.0
 #: Fewer classes than this and there is nothing to tell apart.
 _LEAST_CLASSES = 2
 
@@ -226,7 +224,7 @@ class ImageData(pl.LightningDataModule):
             return
         known = self._known("fit")
         if self.tables["val"] is None:
-            held = self._hold_out(known)
+            held = hold_out(known.features, known.labels, self.held_out, seed=self.seed)
             learnt, checked = known.pick(np.flatnonzero(~held)), known.pick(np.flatnonzero(held))
             base = self.frozen.opened["fit"].base
         else:
@@ -305,23 +303,6 @@ class ImageData(pl.LightningDataModule):
             features.space(self.space)[kept],
             features.embedding[kept],
         )
-
-    def _hold_out(self, known: _Rows) -> npt.NDArray[np.bool_]:
-        """``(N,)`` which rows are held out: a fold of each class, but never all of its rows."""
-        names = {name: number for number, name in enumerate(sorted(set(known.labels)))}
-        classes = np.array([names[label] for label in known.labels], dtype=np.int64)
-        folds = max(round(1 / self.held_out), 2)
-        held = np.zeros(len(known), dtype=np.bool_)
-        # Where to this encoder all images of a class are alike, the threshold says nothing.
-        for near_duplicate in (NEAR_DUPLICATE, _NOTHING_IS_DOUBLE):
-            fold = assign_folds(
-                known.features, classes, folds, near_duplicate=near_duplicate, seed=self.seed
-            )
-            left = np.bincount(classes[fold != folds - 1], minlength=len(names))
-            held = (fold == folds - 1) & (left[classes] > 0)
-            if held.sum() >= len(known) / folds / 2:
-                break
-        return held
 
     def _keep(self, name: str, rows: _Rows, base: Path | None, side: int | None) -> LabelledImages:
         """Store images shrunk to ``side``, or as the encoder sees them if None."""
