@@ -25,8 +25,6 @@ from rac.attributes.rows import Cells
 from rac.attributes.store import StoredEmbeddings
 from rac.tables import Table
 
-_NEIGHBOURS_NOTED = 5
-
 
 @dataclass(frozen=True)
 class Decider:
@@ -152,7 +150,7 @@ class Decider:
         return _words(numbers, texts)
 
     def _neighbours(self, choice: Choice, chosen: BoolArray) -> dict[str, pa.Array]:
-        near = choice.neighbours[:, :_NEIGHBOURS_NOTED]
+        near = choice.neighbours
         there = near >= 0
         sizes = np.zeros(len(chosen), np.int64)
         sizes[chosen] = there.sum(axis=1)

@@ -15,10 +15,11 @@ import numpy as np
 from rac.attributes.cells import NOT_APPLICABLE, OUTSIDE
 from rac.attributes.combine import Fusion
 from rac.attributes.cooccurrence import Columns, Cooccurrence
-from rac.attributes.evidence import KINDS, AttributeMemory, scatter_of
+from rac.attributes.evidence import KINDS, AttributeMemory
 from rac.attributes.filler import BoolArray, Doubles, IntArray, ruled_out, slot_scores
 from rac.attributes.folds import assign_folds
 from rac.attributes.known import Known
+from rac.attributes.moments import Moments
 from rac.attributes.rows import Cells
 from rac.attributes.threshold import shift_probability, value_offsets
 from rac.encoders.base import FloatArray
@@ -90,24 +91,30 @@ def judge(
     counted = count_together(cells, name, known)
     evidence = np.zeros((len(KINDS), len(places), known.slot_count), np.float32)
     fold_of = folds[places]
-    remembered = known.memory & (known.slots >= 0)
-    scatters = [scatter_of(features[remembered & (folds == fold)]) for fold in range(FOLDS)]
+    remembered = np.flatnonzero(known.memory & (known.slots >= 0))
+    memory_features, memory_slots = features[remembered], known.slots[remembered]
+    memory_folds = folds[remembered]
+    whole = Moments.of(memory_features, memory_slots, known.slot_count)
     for fold in range(FOLDS):
-        learn = remembered & (folds != fold)
+        learn = memory_folds != fold
         asked = fold_of == fold
         if not asked.any() or not learn.any():
             continue
+        left_out = Moments.of(memory_features[~learn], memory_slots[~learn], known.slot_count)
         memory = AttributeMemory(
-            features[learn],
-            known.slots[learn],
+            memory_features[learn],
+            memory_slots[learn],
             known.slot_count,
-            scatter=sum(scatters[:fold] + scatters[fold + 1 :], np.zeros_like(scatters[0])),
+            moments=whole.without(left_out),
         )
         part = known.rows[(folds == fold) & (known.slots >= 0)]
         rest = counted.without(_count(cells, name, part, known)).spoken()
         here = {other: codes[asked] for other, codes in others.items()}
         evidence[:, asked] = memory.evidence(
-            features[places[asked]], prompts[asked], rest.evidence(here, int(asked.sum()))
+            features[places[asked]],
+            prompts[asked],
+            rest.evidence(here, int(asked.sum())),
+            neighbours=0,
         ).scores
     truth = known.slots[places]
     reachable = truth >= 0

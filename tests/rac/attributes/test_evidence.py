@@ -7,13 +7,13 @@ from rac.attributes.attribute import Attribute, Value
 from rac.attributes.cells import vocabulary_of
 from rac.attributes.combine import Fusion
 from rac.attributes.cooccurrence import Columns, Cooccurrence
-from rac.attributes.evidence import KINDS, AttributeMemory, scatter_of, votes
+from rac.attributes.evidence import KINDS, AttributeMemory, log_shares
 from rac.attributes.folds import assign_folds, near_duplicate_groups
+from rac.attributes.moments import Moments
 from rac.attributes.projection import Projection
 from rac.attributes.rows import Cells
 from rac.attributes.schema import parse_schema
 from rac.attributes.zero_shot import PromptBank, Prompts, zero_shot_probabilities
-from rac.branches.votes import class_balanced_votes
 from tests.toy import ToyEncoder
 
 
@@ -124,16 +124,53 @@ def test_an_impossible_slot_gets_nothing_and_the_rest_adds_to_one() -> None:
     assert shares[:, [0, 1, 3]] == pytest.approx(rest)
 
 
-def test_votes_are_those_of_the_retrieval_branch() -> None:
-    draw = np.random.default_rng(0)
-    near = -np.sort(-draw.random((20, 6)).astype(np.float32))
-    voters = draw.integers(0, 4, (20, 6))
-    near[3:, 4:] = -np.inf
-    counts = np.array([5, 1, 0, 9])
-    expected = class_balanced_votes(
-        near, np.where(np.isfinite(near), voters, -1), counts, temperature=0.1, gamma=0.7
+def test_each_value_speaks_through_its_nearest_row() -> None:
+    """Against a plain loop in the metric of the definition, with its covariance inverted."""
+    features, codes = clusters(0, 40, 3, 1.0)
+    asked, _ = clusters(1, 10, 3, 1.0)
+    centre = features.mean(axis=0)
+    means = np.stack([features[codes == code].mean(axis=0) for code in range(3)])
+    within = (features - means[codes]).T @ (features - means[codes])
+    inverse = np.linalg.inv(0.8 * within + 0.2 * np.trace(within) / 20 * np.eye(20))
+    evidence = AttributeMemory(features, codes, 3).evidence(asked, *np.zeros((2, 10, 3), "f4"))
+
+    def product(one: np.ndarray, other: np.ndarray) -> float:
+        return float((one - centre) @ inverse @ (other - centre))
+
+    def cosine(one: np.ndarray, other: np.ndarray) -> float:
+        return product(one, other) / (product(one, one) * product(other, other)) ** 0.5
+
+    for query in range(10):
+        near = np.array([cosine(asked[query], row) for row in features])
+        for code in range(3):
+            expected = (
+                near[codes == code].max(),
+                cosine(asked[query], means[code]),
+                product(asked[query], means[code]) - product(means[code], means[code]) / 2,
+            )
+            found = evidence.scores[[1, 3, 4], query, code]
+            assert found == pytest.approx(expected, abs=1e-3)
+        assert evidence.neighbours[query].tolist() == np.argsort(-near)[:5].tolist()
+
+
+def test_blocks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, codes = clusters(0, 40, 3, 1.0)
+    memory = AttributeMemory(features, codes, 4)
+    zeros = np.zeros((2, 40, 4), np.float32)
+    whole = memory.evidence(features, *zeros)
+    monkeypatch.setattr("rac.attributes.evidence._QUERIES_TOGETHER", 7)
+    parts = memory.evidence(features, *zeros)
+    assert parts.scores == pytest.approx(whole.scores, abs=1e-4)
+    assert parts.neighbours.tolist() == whole.neighbours.tolist()
+
+
+def test_shares_grow_with_nearness_and_stay_finite() -> None:
+    """By hand: exp(.03 / .03) = e against 1, and nothing of a slot far off but the smoothing."""
+    shares = np.exp(log_shares(np.array([[0.53, 0.5, -1.0]], np.float32)))[0]
+    assert shares[:2] == pytest.approx(
+        0.999 * np.array([np.e, 1]) / (np.e + 1) + 0.001 / 3, abs=1e-4
     )
-    assert votes(near, voters, counts, 0.1) == pytest.approx(expected, abs=1e-4)
+    assert shares[2] == pytest.approx(0.001 / 3, rel=1e-3)
 
 
 def test_cells_that_go_together_speak_for_each_other() -> None:
@@ -168,18 +205,23 @@ def test_what_several_cells_say_adds_up() -> None:
         assert found[row].tolist() == expected.tolist()
 
 
-def test_scatters_of_parts_add_up_and_give_the_same_memory() -> None:
+def test_a_memory_is_the_same_whether_its_moments_are_summed_or_what_others_had_is_taken_off() -> (
+    None
+):
     features, codes = clusters(0, 90, 3, 0.3)
-    parts = scatter_of(features[:40]) + scatter_of(features[40:])
+    codes[40:][codes[40:] == 2] = 1
+    rest = Moments.of(features, codes, 3).without(Moments.of(features[:40], codes[:40], 3))
+    assert rest.counts.tolist() == np.bincount(codes[40:], minlength=3).tolist()
+    assert rest.means[2].tolist() == [0] * 20
     asked, _ = clusters(1, 20, 3, 0.3)
-    whole, added = (
-        AttributeMemory(features, codes, 3, scatter=scatter).evidence(
+    direct, taken_off = (
+        AttributeMemory(features[40:], codes[40:], 3, moments=moments).evidence(
             asked, *np.zeros((2, 20, 3), np.float32)
         )
-        for scatter in (None, parts)
+        for moments in (None, rest)
     )
-    assert added.scores == pytest.approx(whole.scores, abs=2e-3)
-    assert added.neighbours[:, 0].tolist() == whole.neighbours[:, 0].tolist()
+    assert taken_off.scores == pytest.approx(direct.scores, rel=1e-3, abs=2e-3)
+    assert taken_off.neighbours[:, 0].tolist() == direct.neighbours[:, 0].tolist()
 
 
 def test_a_hub_loses_its_pull() -> None:

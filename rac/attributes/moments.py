@@ -1,0 +1,83 @@
+"""Sums over known rows that a metric and means are made of; those of folds can be taken off.
+
+Letters of shapes: M known rows, P dimensions of the projected trunk features, S slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import lapack  # type: ignore[import-untyped]
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+from rac.encoders.base import FloatArray
+
+IntArray = npt.NDArray[np.int64]
+
+_SHRINKAGE = 0.2
+_LEAST_SCALE = 1e-4
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What is summed up of M rows.
+
+    Attributes:
+        counts: (S,) rows of each slot.
+        sums: (S, P) of each slot's features.
+        scatter: (P, P) sum of x x' over all rows.
+    """
+
+    counts: IntArray
+    sums: FloatArray
+    scatter: FloatArray
+
+    @classmethod
+    def of(cls, features: FloatArray, slots: IntArray, slot_count: int) -> Moments:
+        """Sum up (M, P) features of (M,) slots; ``slot_count`` is S."""
+        places = (np.ones(len(slots), np.float32), slots, np.arange(len(slots) + 1))
+        # A sparse product; np.add.at takes ten times as long.
+        member = csr_array(places, shape=(len(slots), slot_count))
+        return cls(
+            counts=np.bincount(slots, minlength=slot_count),
+            sums=np.asarray(member.T @ features, np.float32),
+            scatter=features.T @ features,
+        )
+
+    def without(self, other: Moments) -> Moments:
+        """Take rows that were summed up off again."""
+        return Moments(
+            self.counts - other.counts, self.sums - other.sums, self.scatter - other.scatter
+        )
+
+    @property
+    def centre(self) -> FloatArray:
+        """(P,) mean of all rows; M is at least 1."""
+        return np.asarray(self.sums.sum(axis=0) / self.counts.sum(), np.float32)
+
+    @property
+    def means(self) -> FloatArray:
+        """(S, P) mean of each slot; zeros for a slot without rows."""
+        return np.asarray(self.sums / np.maximum(self.counts, 1)[:, None], np.float32)
+
+    def whitening(self) -> FloatArray:
+        """Give the (P, P) map, from the right, after which rows vary alike within slots.
+
+        The covariance within slots is shrunk towards a multiple of the identity. With one row a
+        slot nothing varies within; how all rows vary then stands in.
+        """
+        if self.counts.max() > 1:
+            within = self.scatter - self.sums.T @ self.means
+        else:
+            within = self.scatter - self.counts.sum() * np.outer(self.centre, self.centre)
+        size = len(within)
+        # Above what rounding leaves of no variance at all.
+        least = _LEAST_SCALE * float(np.trace(self.scatter)) / size
+        scale = max(float(np.trace(within)) / size, least) or 1.0
+        within *= 1 - _SHRINKAGE
+        within[np.diag_indices(size)] += _SHRINKAGE * scale
+        factor, _ = lapack.spotrf(within, lower=True)
+        inverse, _ = lapack.strtri(factor, lower=True)
+        return np.ascontiguousarray(inverse.T, np.float32)
