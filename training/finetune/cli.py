@@ -1,4 +1,4 @@
-"""Lightning's command line over images: a tuned encoder, and the classifier over its memory."""
+"""Lightning's command line over images: a tuned encoder, and the classifier on top of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from pytorch_lightning.cli import ArgsType
 
+from rac.classifier import CONFIG
+from rac.model_config import read_config
 from rac.progress import say
 from training.features_cli import ModeCLI, run_features, start
 from training.finetune.data import ImageData
@@ -21,8 +23,8 @@ _FEATURES = "features"
 class FinetuneCLI(ModeCLI):
     """Trains the image tower; what comes after it is the command line over embeddings.
 
-    ``fit`` writes the tuned encoder to ``encoder`` of the run's folder, builds the memory from its
-    embeddings and fits head and fusion on them, into ``model``. The other subcommands are about
+    ``fit`` writes the tuned encoder to ``encoder`` of the run's folder, fits a head on its
+    features, builds the memory and fits the fusion, into ``model``. The other subcommands are about
     that model.
     """
 
@@ -31,7 +33,7 @@ class FinetuneCLI(ModeCLI):
     datamodule: ImageData
 
     def after_fit(self) -> None:
-        """Write the best epoch's encoder, then train on its embeddings.
+        """Write the best epoch's encoder, then train a head on its features, and make the model.
 
         What the head in training says of validation rows only ranks the epochs: trained on crops of
         ``image_size``, it is a stranger to whole pictures of the encoder's size. The one that is
@@ -43,11 +45,11 @@ class FinetuneCLI(ModeCLI):
         folder = write_encoder(
             self.model.visual(), self.datamodule.encoder_name, trained_folder(self.root)
         )
-        say(f"{folder} is the tuned encoder; now its memory, head and fusion")
+        say(f"{folder} is the tuned encoder; now head, memory and fusion")
         self._over_embeddings("fit", self.root / _FEATURES)
 
     def validate(self, **_: Any) -> None:
-        """Judge the classifier over the tuned encoder's memory on the validation table."""
+        """Judge the classifier on the validation table."""
         self._over_embeddings("validate", self.root)
 
     def test(self, **_: Any) -> None:
@@ -64,7 +66,7 @@ class FinetuneCLI(ModeCLI):
         return Path(self.trainer.default_root_dir)
 
     def _over_embeddings(self, subcommand: str, root: Path) -> None:
-        data = self.datamodule
+        data, model = self.datamodule, self.root / "model"
         told = {
             **{f"data.{name}": value for name, value in data.tables.items()},
             **{f"data.{name}": value for name, value in data.columns.items()},
@@ -72,14 +74,32 @@ class FinetuneCLI(ModeCLI):
             "data.space": data.space,
             "data.embed_batch_size": data.embed_batch_size,
             "data.max_bad": data.max_bad,
-            # The tower has learnt to see crops and mirror images as one.
-            "data.views_below": 0,
             "seed_everything": data.seed,
-            "model.out": self.root / "model",
+            "model.out": model,
             "trainer.default_root_dir": root,
+            **(self._to_fit() if subcommand == "fit" else _memory_of(model)),
         }
         given = [f"--{name}={value}" for name, value in told.items() if value is not None]
         run_features([subcommand, *given])
+
+    def _to_fit(self) -> dict[str, object]:
+        data = self.datamodule
+        if data.memory == "tuned":
+            # The tower has learnt to see crops and mirror images as one.
+            return {"data.views_below": 0}
+        # The same rows are held out, so that the fusion is fitted to what the tower has not seen.
+        return {
+            "data.memory_encoder": data.encoder_name,
+            "data.held_out": None if data.tables["val"] else data.held_out,
+        }
+
+
+def _memory_of(model: Path) -> dict[str, object]:
+    """Give the options that name the memory of a model, where it has an encoder of its own."""
+    own = read_config(model / CONFIG).memory_encoder
+    if own is None:
+        return {}
+    return {"data.memory_encoder": own.encoder_name, "data.memory_space": own.space}
 
 
 def run_finetune(arguments: ArgsType) -> FinetuneCLI:

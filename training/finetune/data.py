@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from training.samplers import Sampling, epoch_sampler
 
 if TYPE_CHECKING:
     from rac.tables import Item
+
+MemoryOf = Literal["frozen", "tuned"]
+"""Which encoder the memory is of: the one before the training, or the one behind it."""
 
 #: The shorter side of what is kept, in sides of what is trained on: crops of it stay sharp.
 _STORED_SIDES = 1.5
@@ -101,6 +104,10 @@ class ImageData(pl.LightningDataModule):
         encoder: whose image tower is trained: ``mini``, MODEL/PRETRAINED of open_clip,
             hf-hub:ORG/NAME, or a local folder.
         space: what of it the head sees and the memory will hold: ``trunk`` or ``embedding``.
+        memory: ``frozen`` gives the tuned base branch a memory of the encoder as it was before; to
+            that, other images are near than to the tuned one, so that the memory adds to the base
+            branch. Every image is then embedded twice. ``tuned`` embeds the memory by the tuned
+            encoder, which knows all that such neighbours could say.
         batch_size: rows of one training step.
         image_size: side of the training images in pixels; the encoder's own if null. Less is
             faster, and things come out as large in training as in testing, where the whole picture
@@ -131,6 +138,7 @@ class ImageData(pl.LightningDataModule):
         id: str | None = None,
         encoder: str = "mini",
         space: Space = "trunk",
+        memory: MemoryOf = "frozen",
         batch_size: int = 32,
         image_size: int | None = None,
         smallest_crop: float = 0.3,
@@ -166,6 +174,7 @@ class ImageData(pl.LightningDataModule):
         self.columns = {"image": image, "label": label, "text": text, "id": id}
         self.encoder_name = encoder
         self.space: Space = space
+        self.memory: MemoryOf = memory
         self.batch_size, self.embed_batch_size = batch_size, embed_batch_size
         self.image_size = image_size
         self.sampling: Sampling = sampling

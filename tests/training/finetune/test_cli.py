@@ -21,6 +21,7 @@ from training.data import Batch
 from training.finetune.cli import FinetuneCLI
 from training.finetune.data import ImageData
 from training.finetune.module import TowerTuner
+from training.folds import hold_out
 
 EPOCHS = 4
 
@@ -87,8 +88,11 @@ def test_from_images_to_a_tuned_encoder_its_memory_and_predictions(
     assert not list(out.glob("*.bin"))
 
     encoder = rac.encoders.load_encoder(str(out / "encoder"))
-    assert encoder.identity != rac.encoders.load_encoder(str(towers["timm"])).identity
-    classifier = RacClassifier.load(out / "model", encoder=encoder.identity)
+    frozen = rac.encoders.load_encoder(str(towers["timm"])).identity
+    classifier = RacClassifier.load(
+        out / "model", encoder=encoder.identity, memory_encoder=frozen, memory_space="trunk"
+    )
+    assert encoder.identity != frozen
     assert classifier.classes == ("blue", "green", "red")
     assert classifier.config.train_counts == (4, 6, 8)
     assert len(classifier.memory) == 18
@@ -102,6 +106,19 @@ def test_from_images_to_a_tuned_encoder_its_memory_and_predictions(
     predictions = read_predictions(out / "predictions.parquet")
     assert len(predictions) == 19
     assert predictions.predictions[1] is None
+
+
+def test_a_memory_of_the_tuned_encoder_where_asked(
+    catalogue: tuple[Path, Path], towers: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    fit(catalogue, towers["timm"], out, **{"data.memory": "tuned", "trainer.max_epochs": 1})
+    tuned = rac.encoders.load_encoder(str(out / "encoder")).identity
+    classifier = RacClassifier.load(out / "model", encoder=tuned)
+    assert classifier.config.memory_encoder is None
+    assert classifier.memory.manifest.encoder == tuned
+    asked = [f"--trainer.default_root_dir={out}", f"--data.val={catalogue[1]}"]
+    run(["validate", "--mode=finetune", "--trainer.enable_progress_bar=false", *asked])
 
 
 @pytest.mark.parametrize("kind", ["timm", "vit", "resnet"])
@@ -272,6 +289,32 @@ def test_without_validation_rows_a_share_of_each_class_is_held_out(
     assert np.add(counts["train"], counts["val"]).tolist() == [4, 6, 8]
     assert min(counts["train"]) >= 1
     assert sum(counts["val"]) >= 3
+
+
+def test_the_fusion_is_fitted_to_the_rows_that_the_tower_has_not_seen(
+    catalogue: tuple[Path, Path],
+    towers: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held: list[list[bool]] = []
+
+    def recorded(*given: object, **options: object) -> object:
+        found = hold_out(*given, **options)  # type: ignore[arg-type]
+        held.append(found.tolist())
+        return found
+
+    monkeypatch.setattr("training.finetune.data.hold_out", recorded)
+    monkeypatch.setattr("training.data.hold_out", recorded)
+    settings = {"data.val": None, "data.held_out": 0.25, "trainer.max_epochs": 1}
+    fit(catalogue, towers["timm"], tmp_path / "run", **settings)
+    tower, *others = held
+    assert any(tower)
+    assert others
+    assert all(other == tower for other in others)
+    classifier = RacClassifier.load(tmp_path / "run/model")
+    assert len(classifier.memory) == 18
+    assert sum(classifier.config.train_counts) == 18 - sum(tower)
 
 
 def test_rows_that_cannot_be_trained_on_are_told(
