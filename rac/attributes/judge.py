@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rac.attributes.cells import NOT_APPLICABLE, OUTSIDE
-from rac.attributes.combine import Fusion
+from rac.attributes.combine import Fusion, FusionFit
 from rac.attributes.cooccurrence import Columns, Cooccurrence
 from rac.attributes.evidence import KINDS, AttributeMemory
 from rac.attributes.filler import BoolArray, Doubles, IntArray, ruled_out, slot_scores
@@ -123,13 +123,14 @@ def judge(
     truth = np.where(reachable, truth, OUTSIDE)
     shares = np.zeros(prompts.shape)
     weighed = weighed_places(truth, known.slot_count)
-    start = Fusion.fit(evidence[:, weighed], truth[weighed], kinds=kinds)
+    weighing = FusionFit.of(evidence[:, weighed], truth[weighed], kinds)
+    start = weighing.fit()
     for fold in range(FOLDS):
         asked = fold_of == fold
-        learn = weighed_places(np.where(asked, OUTSIDE, truth), known.slot_count)
+        others_weighed = fold_of[weighed] != fold
         fusion = start
-        if len(learn):
-            fusion = Fusion.fit(evidence[:, learn], truth[learn], start=start, kinds=kinds)
+        if others_weighed.any():
+            fusion = weighing.among(others_weighed).fit(start)
         shares[asked] = fusion.probabilities(evidence[:, asked])
     best = shares.argmax(axis=1)
     raw = shares.max(axis=1)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from rac.attributes.attribute import Attribute, Value
 from rac.attributes.cells import vocabulary_of
-from rac.attributes.combine import Fusion
+from rac.attributes.combine import Fusion, FusionFit
 from rac.attributes.cooccurrence import Columns, Cooccurrence
 from rac.attributes.evidence import KINDS, AttributeMemory, log_shares
 from rac.attributes.folds import assign_folds, near_duplicate_groups
@@ -85,7 +87,7 @@ def test_fusion_finds_the_temperature_and_ignores_noise() -> None:
     chances = np.exp(2 * scores[1])
     chances /= chances.sum(axis=1, keepdims=True)
     codes = (chances.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
-    fusion = Fusion.fit(scores, codes)
+    fusion = FusionFit.of(scores, codes).fit()
     assert fusion.weights[1] == pytest.approx(2.0, abs=0.15)
     assert fusion.weights[2] == pytest.approx(0.0, abs=0.1)
     assert fusion.weights[[0, 3, 4, 5, 6]].tolist() == [0] * 5
@@ -138,7 +140,7 @@ def test_each_value_speaks_through_its_nearest_row() -> None:
         return float((one - centre) @ inverse @ (other - centre))
 
     def cosine(one: np.ndarray, other: np.ndarray) -> float:
-        return product(one, other) / (product(one, one) * product(other, other)) ** 0.5
+        return product(one, other) / math.sqrt(product(one, one) * product(other, other))
 
     for query in range(10):
         near = np.array([cosine(asked[query], row) for row in features])
