@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from rac.attributes.moments import Moments
 from rac.encoders.base import FloatArray
-from retrieval_index.arrays import unit_norm
 
 IntArray = npt.NDArray[np.int64]
 
@@ -45,7 +44,7 @@ slot's own in turn. More of the same few values cost time and change hardly an a
 
 _TEMPERATURE = 0.03
 _SMOOTHING = 1e-3
-_QUERIES_TOGETHER = 512
+_QUERIES_TOGETHER = 640
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,14 @@ class AttributeMemory:
         self.counts = known.counts
         self._centre = known.centre
         self._map = known.whitening()
-        self._means = (known.means - self._centre) @ self._map
+        self._means = self._mapped(known.means)
         order = np.random.default_rng(0).permutation(len(slots))
         most = max(_LEAST_SEARCHED, _SEARCHED_OF_A_SLOT * slot_count)
         searched = np.sort(each_slot_in_turn(slots, order, most))
         # The rows of one slot lie together, so that its nearest is found in one sweep.
         self._searched = searched[np.argsort(slots[searched], kind="stable")]
         self._present, self._first = np.unique(slots[self._searched], return_index=True)
-        self._rows = unit_norm((features[self._searched] - self._centre) @ self._map)
+        self._rows = _of_norm_1(self._mapped(features[self._searched]))
 
     def evidence(
         self,
@@ -115,19 +114,22 @@ class AttributeMemory:
             row_cells: (Q, S) what the rows' other cells say.
             neighbours: K.
         """
-        mapped = (features - self._centre) @ self._map
-        queries = unit_norm(mapped)
+        mapped = self._mapped(features)
+        queries = _of_norm_1(mapped)
         scores = np.empty((len(KINDS), *zero_shot.shape), np.float32)
         scores[0] = zero_shot
         nearest, near = self._search(queries, neighbours)
         scores[1] = self._spread(nearest)
         scores[2] = log_shares(scores[1])
         present = self._means[self._present]
-        scores[3] = self._spread(queries @ unit_norm(present).T)
+        scores[3] = self._spread(queries @ _of_norm_1(present).T)
         scores[4] = self._spread(mapped @ present.T - 0.5 * (present**2).sum(axis=1))
         scores[5] = row_cells
         scores[6] = np.log1p(self.counts)
         return Evidence(scores, near)
+
+    def _mapped(self, features: FloatArray) -> FloatArray:
+        return np.asarray((features - self._centre) @ self._map, np.float32)
 
     def _spread(self, scores: FloatArray) -> FloatArray:
         """Bring the scores of the slots that have rows to (Q, S).
@@ -147,9 +149,13 @@ class AttributeMemory:
         """
         nearest = np.empty((len(queries), len(self._present)), np.float32)
         found = np.full((len(queries), count), -1, np.int64)
-        for start in range(0, len(queries), _QUERIES_TOGETHER):
-            part = slice(start, start + _QUERIES_TOGETHER)
-            near = queries[part] @ self._rows.T
+        parts = max(1, -(-len(queries) // _QUERIES_TOGETHER))
+        # Of nearly equal size: products of a few rows are slow. And one place for all of them.
+        step = max(1, -(-len(queries) // parts))
+        room = np.empty((step, len(self._rows)), np.float32)
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
+            near = np.matmul(queries[part], self._rows.T, out=room[: len(queries[part])])
             nearest[part] = np.maximum.reduceat(near, self._first, axis=1)
             every = np.arange(len(near))
             for place in range(min(count, len(self._rows))):
@@ -158,6 +164,13 @@ class AttributeMemory:
                 found[part, place] = self._searched[best]
                 near[every, best] = -np.inf
         return nearest, found
+
+
+def _of_norm_1(mapped: FloatArray) -> FloatArray:
+    """Scale (N, P) rows to norm 1, all in float32; a zero stays zero."""
+    lengths = np.sqrt(np.einsum("np,np->n", mapped, mapped))
+    lengths[lengths == 0.0] = 1.0
+    return np.asarray(mapped / lengths[:, None], np.float32)
 
 
 def log_shares(nearest: FloatArray) -> FloatArray:

@@ -294,22 +294,16 @@ def _most_promising(
 ) -> int:
     """Give the place of the candidate whose test is likeliest to pass if ``hoped`` is right."""
     chances = []
+    wrong = -1
     for cells, hits in zip(candidates.tolist(), hoped.tolist(), strict=True):
-        needed = _hits_needed(cells, target, confidence, share)
+        filled = math.ceil(share * cells)
+        # More cells may hold more wrong ones; the number is looked for from the last one on.
+        while wrong < cells and vouches(cells - wrong - 1, cells, filled, target, confidence):
+            wrong += 1
+        while wrong >= 0 and not vouches(cells - wrong, cells, filled, target, confidence):
+            wrong -= 1
+        needed = cells - wrong
         rate = min(hits / cells, 1 - 1e-9)
         passes = 0.0 if needed > cells else float(betainc(needed, cells - needed + 1, rate))
         chances.append(passes)
     return int(np.argmax(chances))
-
-
-def _hits_needed(cells: int, target: float, confidence: float, share: float) -> int:
-    """Give the fewest right cells that vouch; one more than there are where none do."""
-    filled = math.ceil(share * cells)
-    low, high = math.ceil(target * cells), cells + 1
-    while low < high:
-        middle = (low + high) // 2
-        if vouches(middle, cells, filled, target, confidence):
-            high = middle
-        else:
-            low = middle + 1
-    return high
