@@ -21,13 +21,12 @@ from eval.header import HEADER_KEY
 from eval.predicted import Predictions, require_unique_ids
 from rac.classifier import RacClassifier, to_predictions
 from rac.embedding.bad import BadTally
-from rac.embedding.batch import EmbeddedBatch
 from rac.embedding.cache import EmbeddingCache
-from rac.embedding.stages import Stages
-from rac.embedding.stream import embed_rows, read_rows
+from rac.embedding.stream import read_rows
 from rac.encoders import Encoder
 from rac.errors import InputError
 from rac.images.limits import ImageLimits
+from rac.prediction_features import Embedder, FeatureBatch, embed_for
 from rac.prediction_parts import (
     PART_ROWS,
     Input,
@@ -77,6 +76,7 @@ def predict_to_file(
     batch_size: int = 64,
     max_bad: float | None = None,
     cache: EmbeddingCache | None = None,
+    memory: Embedder | None = None,
     limits: ImageLimits | None = None,
     restart: bool = False,
     progress: bool = True,
@@ -89,27 +89,36 @@ def predict_to_file(
     Args:
         table: items with images; labels, where it has them, go along.
         classifier: whose encoder is ``encoder``.
-        encoder: gives the features.
+        encoder: gives the features for the base branch, and for the memory mostly too.
         path: ends in ``.parquet`` (everything) or ``.csv`` (id, label, prediction, confidence).
             The bad images go beside it, into ``<stem>.quarantine.csv``.
         name: of the run, on reports.
         batch_size: images in one forward pass.
         max_bad: end when more than this share of the images is bad; None for never.
-        cache: of embeddings.
+        cache: of ``encoder``'s embeddings.
+        memory: gives the features for the memory, where the classifier names an encoder for it.
         limits: of images.
         restart: throw away what an unfinished run has left.
         progress: whether a progress bar is shown.
 
     Raises:
-        InputError: the path ends otherwise; what is unfinished there is another job, or the table
-            has changed meanwhile; or another process writes the same file.
-        EncoderMismatch: the classifier was trained with another encoder.
+        InputError: the classifier's memory has an encoder of its own and ``memory`` is missing, or
+            it has none and is given one; the path ends otherwise; what is unfinished there is
+            another job, or the table has changed meanwhile; or another process writes the same
+            file.
+        EncoderMismatch: the classifier was trained with other encoders.
         JobFailed: the share of bad images passes ``max_bad``.
         ReportFault: an id is empty, or occurs twice.
     """
     target = Path(path)
     check_suffix(target)
-    classifier.memory.require(encoder=encoder.identity)
+    classifier.require(
+        encoder=encoder.identity,
+        memory_encoder=None if memory is None else memory.encoder.identity,
+    )
+    own = classifier.config.memory_encoder
+    if own is not None and memory is None:
+        raise InputError(f"the model's memory has an encoder of its own, {own.encoder_name}")
     job = PredictionJob(
         table=table.source,
         image=table.require("image"),
@@ -128,13 +137,13 @@ def predict_to_file(
         part = _Part(classifier, table, name, encoder)
         with progress_bar("predicting", table.num_rows(), shown=progress) as advance:
             advance(resumed)
-            for batch in embed_rows(
+            for batch in embed_for(
+                classifier.config,
                 parts.after_done(read_rows(table, batch_size)),
                 table.base,
-                encoder,
-                cache=cache,
+                Embedder(encoder, cache),
+                memory,
                 limits=limits,
-                stages=Stages(),
             ):
                 tally.count(batch.reasons)
                 part.take(batch)
@@ -177,17 +186,20 @@ class _Part:
         self._encoder = encoder
         self._items: list[Item] = []
         self._inputs: list[Input] = []
-        self._vectors = [np.zeros((0, classifier.config.dim), np.float32)]
+        config = classifier.config
+        self._vectors = [np.zeros((0, config.dim), np.float32)]
+        self._asked = [np.zeros((0, config.of_memory().dim), np.float32)]
         self._faults: list[str | None] = []
         self._hashes: list[str | None] = []
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def take(self, batch: EmbeddedBatch) -> None:
+    def take(self, batch: FeatureBatch) -> None:
         """Keep of a batch what a prediction needs; its cells may hold whole images."""
-        trunk = self._classifier.config.space == "trunk"
-        self._vectors.append(batch.trunk if trunk else batch.embedding)
+        self._vectors.append(batch.features)
+        if batch.memory_features is not None:
+            self._asked.append(batch.memory_features)
         self._inputs += [input_of(item) for item in batch.items]
         self._items += [
             replace(item, image=None) if isinstance(item.image, bytes) else item
@@ -206,8 +218,10 @@ class _Part:
         }
         if strange:
             told["labels_without_class"] = strange
+        own = config.memory_encoder
+        asked = None if own is None else np.concatenate(self._asked)
         return to_predictions(
-            self._classifier.predict(np.concatenate(self._vectors)),
+            self._classifier.predict(np.concatenate(self._vectors), asked),
             self._items,
             [item.label for item in self._items],
             self._name,

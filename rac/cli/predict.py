@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,13 @@ def predict(
         str | None,
         typer.Option("--encoder", help="By default the encoder that the model was trained with."),
     ] = None,
+    memory_encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--memory-encoder",
+            help="Of a memory with an encoder of its own; by default the one it was made with.",
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="The run's name on reports.")] = "rac",
     image: ImageOption = None,
     label: LabelOption = None,
@@ -47,7 +55,8 @@ def predict(
     """Predict the class of each image of a table; bad images go to FILE's .quarantine.csv.
 
     A run that was killed is gone on with by the same command; its rows wait in FILE.unfinished.
-    FILE is written whole, at the end.
+    FILE is written whole, at the end. A model whose memory has an encoder of its own embeds each
+    image twice.
 
     Example:
 
@@ -56,14 +65,23 @@ def predict(
     from rac.classifier import RacClassifier
     from rac.embedding.cache import EmbeddingCache
     from rac.encoders import load_encoder
+    from rac.errors import InputError
     from rac.prediction import check_suffix, predict_to_file
+    from rac.prediction_features import Embedder
     from rac.tables import open_table
 
     check_suffix(out)
     opened = open_table(table, image=image, label=label, text=text, id=id)
     classifier = RacClassifier.load(model)
-    network = load_encoder(encoder or classifier.config.encoder_name or "mini")
-    with EmbeddingCache(network) as cache:
+    config = classifier.config
+    if memory_encoder is not None and config.memory_encoder is None:
+        raise InputError(f"{model}: its memory is of the same encoder as its base branch")
+    network = load_encoder(encoder or config.encoder_name or "mini")
+    with ExitStack() as caches:
+        memory = None
+        if config.memory_encoder is not None:
+            other = load_encoder(memory_encoder or config.memory_encoder.encoder_name or "mini")
+            memory = Embedder(other, caches.enter_context(EmbeddingCache(other)))
         done = predict_to_file(
             opened,
             classifier,
@@ -72,7 +90,8 @@ def predict(
             name=name,
             batch_size=batch_size,
             max_bad=max_bad,
-            cache=cache,
+            cache=caches.enter_context(EmbeddingCache(network)),
+            memory=memory,
             limits=image_limits(image_root, allow_private_hosts),
             restart=restart,
         )

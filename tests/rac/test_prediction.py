@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -13,11 +14,17 @@ from rac import prediction
 from rac.classifier import RacClassifier
 from rac.cli.app import app
 from rac.embedding import collect_features, embed_table
+from rac.encoders.base import FloatArray
 from rac.errors import InputError
+from rac.images import Pixels
 from rac.prediction import PredictionSummary, predict_to_file
+from rac.prediction_features import Embedder
 from rac.tables import open_table
+from retrieval_index import EncoderMismatch
 from tests.toy import ToyEncoder, write_toy_images
+from training.crossfit import LabelledFeatures
 from training.fit import fit_classifier
+from training.memory_rows import MemoryRows
 
 
 @pytest.fixture
@@ -91,7 +98,7 @@ def test_another_ending_is_refused_before_the_work(catalogue: Path) -> None:
 class Interrupted(ToyEncoder):
     """Ends, as by a kill, before more than eight images have gone through it."""
 
-    def _forward_images(self, pixels):
+    def _forward_images(self, pixels: Pixels) -> tuple[FloatArray, FloatArray]:
         if self.images_encoded + len(pixels) > 8:
             raise KeyboardInterrupt
         return super()._forward_images(pixels)
@@ -180,3 +187,90 @@ def test_a_table_without_rows_gives_a_file_without_rows(catalogue: Path) -> None
         assert run(catalogue, out, ToyEncoder()).rows == 0
     assert len(read_predictions(catalogue / "found.parquet")) == 0
     assert (catalogue / "found.csv").read_text() == "id,label,prediction,confidence\n"
+
+
+@pytest.fixture
+def two_encoders(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same catalogue with a ``two`` beside the model: its memory is of another encoder."""
+    monkeypatch.setattr("rac.encoders.load_encoder", lambda name, **_: ToyEncoder(name))
+    table = open_table(catalogue / "items.csv")
+    features = collect_features(embed_table(table, ToyEncoder(), progress=False), ToyEncoder())
+    labels = [item.label or "" for item in features.items[:12]]
+    ids = [item.id for item in features.items[:12]]
+    rows = LabelledFeatures(features.embedding[:12], labels, ids)
+    fit_classifier(
+        features.trunk[:12],
+        labels,
+        ids,
+        encoder="tuned",
+        encoder_name="tuned",
+        validation=(features.trunk[:12], labels),
+        memory_rows=MemoryRows(rows, rows, "frozen", "frozen", "embedding"),
+        out=catalogue / "two",
+        epochs=1,
+    )
+    return catalogue
+
+
+def test_a_memory_with_an_encoder_of_its_own_is_asked_with_its_features(two_encoders: Path) -> None:
+    table = str(two_encoders / "items.csv")
+    asked = [table, "--model", str(two_encoders / "two"), "-o", str(two_encoders / "two.parquet")]
+    result = CliRunner().invoke(app, ["predict", *asked, "--batch-size", "5"])
+    assert result.exit_code == 0, result.output
+    found = read_predictions(two_encoders / "two.parquet")
+    assert found.predictions[:12] == found.label_cells[:12]
+    assert found.predictions[12:] == (None, None)
+    features = collect_features(
+        embed_table(open_table(table), ToyEncoder(), progress=False), ToyEncoder()
+    )
+    model = RacClassifier.load(two_encoders / "two")
+    expected = model.predict(features.trunk[:12], features.embedding[:12])
+    assert found.scores is not None
+    np.testing.assert_allclose(found.scores[:12], expected.probabilities, rtol=1e-5)
+
+    # Another encoder of the same name, and one that nobody asks.
+    result = CliRunner().invoke(app, ["predict", *asked, "--memory-encoder", "toy1"])
+    assert isinstance(result.exception, EncoderMismatch)
+    other = [table, "--model", str(two_encoders / "model"), "--encoder", "toy0"]
+    out = ["-o", str(two_encoders / "one.parquet"), "--memory-encoder", "frozen"]
+    result = CliRunner().invoke(app, ["predict", *other, *out])
+    assert "same encoder as its base branch" in str(result.exception)
+    with pytest.raises(InputError, match="has an encoder of its own, frozen"):
+        predict_to_file(open_table(table), model, ToyEncoder("tuned"), two_encoders / "x.csv")
+
+
+def test_rows_are_added_to_such_a_memory_by_its_own_encoder(two_encoders: Path) -> None:
+    more = two_encoders / "more.csv"
+    first = (two_encoders / "items.csv").read_text().splitlines()[1].split(",")[1]
+    more.write_text(f"id,image,label\nnewer,{first},red\n")
+    memory = str(two_encoders / "two" / "memory")
+    result = CliRunner().invoke(app, ["index", "add", memory, str(more)])
+    assert result.exit_code == 0, result.output
+    model = RacClassifier.load(two_encoders / "two", encoder="tuned", memory_encoder="frozen")
+    assert len(model.memory) == 13
+    np.testing.assert_allclose(model.memory.vectors[12], model.memory.vectors[0], atol=1e-6)
+
+
+def test_a_run_with_two_encoders_that_was_cut_short_is_gone_on_with(
+    two_encoders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction, "PART_ROWS", 4)
+    model = RacClassifier.load(two_encoders / "two")
+
+    def go(out: str, encoder: ToyEncoder) -> PredictionSummary:
+        return predict_to_file(
+            open_table(two_encoders / "items.csv"),
+            model,
+            ToyEncoder("tuned"),
+            two_encoders / out,
+            batch_size=2,
+            memory=Embedder(encoder),
+            progress=False,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        go("found.parquet", Interrupted("frozen"))
+    assert go("found.parquet", ToyEncoder("frozen")).resumed_rows >= 4
+    go("whole.parquet", ToyEncoder("frozen"))
+    found, whole = (pq.read_table(two_encoders / f"{stem}.parquet") for stem in ("found", "whole"))
+    assert found.equals(whole, check_metadata=True)
