@@ -37,8 +37,11 @@ def centred_scores(
     Returns:
         (N, C) float32 in [-2, 2]; cosines in [-1, 1] without a centre.
     """
-    images = embedding if centre is None else embedding - centre
-    return np.asarray(images @ prompts.T, np.float32)
+    scores = embedding @ prompts.T
+    if centre is not None:
+        # As of embedding - centre, without a copy of the wide array.
+        scores -= centre @ prompts.T
+    return np.asarray(scores, np.float32)
 
 
 def readable_name(label: str) -> str:

@@ -13,7 +13,7 @@ from rac.attributes.features import sample_features
 from rac.attributes.filler import score_prompts
 from rac.attributes.folds import near_duplicate_groups
 from rac.attributes.judge import judge
-from rac.attributes.known import JUDGED_ROWS, Known, find_known
+from rac.attributes.known import Known, find_known
 from rac.attributes.prepare import Prepared
 from rac.attributes.zero_shot import PromptBank
 from rac.progress import progress_bar
@@ -21,6 +21,7 @@ from retrieval_index.arrays import unit_norm
 from retrieval_index.files import replace_file
 
 _NEIGHBOURS = 5
+_TOGETHER = 5000
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _rounds(job: Prepared, name: str) -> Iterator[Known]:
     remembered = known.rows[known.memory]
     if len(np.unique(codes[remembered])) < 2:
         return
-    for part in np.array_split(wanted, max(1, -(-len(wanted) // JUDGED_ROWS))):
+    for part in np.array_split(wanted, max(1, -(-len(wanted) // _TOGETHER))):
         rows = np.union1d(remembered, part)
         place = np.searchsorted(known.rows, remembered)
         slots = codes[rows].astype(np.int64)

@@ -83,8 +83,12 @@ def judge(
         kinds: the kinds of evidence to go by.
     """
     vocabulary = cells.vocabularies[name]
-    places = np.flatnonzero(known.judged)
     folds = assign_folds(known.slots, groups, FOLDS, seed)
+    places = np.flatnonzero(known.judged)
+    # Fold after fold, so that each is a stretch.
+    places = places[np.argsort(folds[places], kind="stable")]
+    ends = np.searchsorted(folds[places], np.arange(FOLDS + 1))
+    stretches = [slice(*ends[fold : fold + 2].tolist()) for fold in range(FOLDS)]
     seen = known.seen(cells)
     prompts = slot_scores(known.slot_count, zero_shot[places], seen, vocabulary.attribute, places)
     others = {other: codes[places] for other, codes in seen.codes.items() if other != name}
@@ -95,12 +99,13 @@ def judge(
     memory_features, memory_slots = features[remembered], known.slots[remembered]
     memory_folds = folds[remembered]
     whole = Moments.of(memory_features, memory_slots, known.slot_count)
-    for fold in range(FOLDS):
-        learn = memory_folds != fold
-        asked = fold_of == fold
-        if not asked.any() or not learn.any():
+    for fold, asked in enumerate(stretches):
+        learn = np.flatnonzero(memory_folds != fold)
+        count = asked.stop - asked.start
+        if not count or not len(learn):
             continue
-        left_out = Moments.of(memory_features[~learn], memory_slots[~learn], known.slot_count)
+        apart = np.flatnonzero(memory_folds == fold)
+        left_out = Moments.of(memory_features[apart], memory_slots[apart], known.slot_count)
         memory = AttributeMemory(
             memory_features[learn],
             memory_slots[learn],
@@ -113,7 +118,7 @@ def judge(
         evidence[:, asked] = memory.evidence(
             features[places[asked]],
             prompts[asked],
-            rest.evidence(here, int(asked.sum())),
+            rest.evidence(here, count),
             neighbours=0,
         ).scores
     truth = known.slots[places]
@@ -125,8 +130,7 @@ def judge(
     weighed = weighed_places(truth, known.slot_count)
     weighing = FusionFit.of(evidence[:, weighed], truth[weighed], kinds)
     start = weighing.fit()
-    for fold in range(FOLDS):
-        asked = fold_of == fold
+    for fold, asked in enumerate(stretches):
         others_weighed = fold_of[weighed] != fold
         fusion = start
         if others_weighed.any():
@@ -136,8 +140,8 @@ def judge(
     raw = shares.max(axis=1)
     right = best == truth
     probability = raw.copy()
-    for fold in range(FOLDS):
-        learn, asked = fold_of != fold, fold_of == fold
+    for fold, asked in enumerate(stretches):
+        learn = fold_of != fold
         offsets = value_offsets(raw[learn], right[learn], best[learn], known.slot_count)
         probability[asked] = shift_probability(raw[asked], offsets[best[asked]])
     return Judged(places, truth, best, probability, shares, raw, start)
