@@ -121,6 +121,7 @@ def fit_fusion(
     counts: Integers,
     *,
     with_retrieval: bool = True,
+    start: Fusion | None = None,
     ridge: float = RIDGE,
 ) -> Fusion:
     """Fit the weights by L-BFGS on the weighted log-loss of held-out rows.
@@ -134,15 +135,16 @@ def fit_fusion(
         counts: ``(C,)`` training rows of each class.
         with_retrieval: False fits the base branch alone, for when the memory is empty; nor is the
             text branch heard then.
-        ridge: weight of the squared distance from :func:`unfitted_fusion`, >= 0.
+        start: what the weights are held near; :func:`unfitted_fusion` if None.
+        ridge: weight of the squared distance from it, >= 0.
 
     Returns:
-        The fitted fusion; the unfitted one where there is no held-out row at all.
+        The fitted fusion; ``start`` where there is no held-out row at all.
     """
     import torch
     from torch.nn.functional import cross_entropy
 
-    start = unfitted_fusion(counts, with_retrieval=with_retrieval)
+    start = start or unfitted_fusion(counts, with_retrieval=with_retrieval)
     sets = [one for one in heard if one.weights.sum() > 0]
     if not sets:
         return start

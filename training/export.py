@@ -49,7 +49,7 @@ def export_classifier(
         rows = own.memorised
     heard = list(chosen.heard.values())
     branch, texts = chosen.branch, chosen.texts
-    fusion = fit_fusion(heard, counts)
+    fusion = chosen.fusion or fit_fusion(heard, counts)
     fallback = fit_fusion(heard, counts, with_retrieval=False)
     validation = chosen.validation
     if validation is not None and len(validation.truth) >= ENOUGH_TO_CALIBRATE:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rac.branches.base import Floats, Integers
 from rac.branches.retrieval import Lookup, RetrievalBranch, choose_retrieval
-from rac.fusion import Heard
+from rac.fusion import Fusion, Heard
 from retrieval_index import exact_search
 from training.crossfit import CrossFit, LabelledFeatures
 from training.data import FeatureData
@@ -31,12 +31,14 @@ class Choice:
             are not asked.
         validation: the validation rows; None without any.
         texts: of the text branch; None where it is off.
+        fusion: of both; None where it is still to be fitted to what they say.
     """
 
     branch: RetrievalBranch
     crossfit: Heard | None
     validation: Heard | None
     texts: HeardTexts | None = None
+    fusion: Fusion | None = None
 
     @property
     def heard(self) -> dict[str, Heard]:

@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rac.branches.base import log_softmax
 from rac.branches.retrieval import Lookup
 from rac.classifier import RacClassifier
 from rac.errors import InputError
+from rac.fusion import Heard, fit_fusion, fused
 from training.crossfit import LabelledFeatures
 from training.fit import fit_classifier
 from training.memory_rows import MemoryRows
-from training.own_memory import choose_beside
+from training.own_memory import choose_beside, fit_beside
 
 CLASSES = 6
 
@@ -149,3 +151,40 @@ def test_votes_are_chosen_by_what_they_add() -> None:
     )
     chosen = choose_beside(base, found, ks=(2, 22, 44), temperatures=(0.5,), gammas=(0.7,))
     assert chosen.k == 22
+
+
+def heard(rows: int, seed: int = 0) -> Heard:
+    """A base branch that is right about three rows of four, and votes that know nothing."""
+    generator = np.random.default_rng(seed)
+    truth = np.arange(rows) % 4
+    base = generator.normal(size=(rows, 4)).astype(np.float32)
+    base[np.arange(rows), truth] += 2.5
+    votes = generator.normal(size=(rows, 4)).astype(np.float32)
+    return Heard(log_softmax(base), log_softmax(votes), truth, np.ones(rows))
+
+
+def test_votes_that_know_nothing_leave_the_base_branch_alone() -> None:
+    counts = np.full(4, 30)
+    beside, free = fit_beside(heard(60), counts), fit_fusion([heard(60)], counts)
+    assert abs(beside.weights[2]) < 0.2
+    assert abs(beside.weights[2]) < abs(free.weights[2])
+    assert beside.weights[0] > 0.7
+
+
+def test_votes_that_know_something_are_heard_by_the_rows_that_say_so() -> None:
+    one, counts = heard(200), np.full(4, 30)
+    votes = np.full((200, 4), -3.0, np.float32)
+    votes[np.arange(200), one.truth] = -0.2
+    told = replace(one, retrieval=votes)
+    fusion = fit_beside(told, counts)
+    assert (one.base.argmax(1) == one.truth).mean() < 0.95
+    assert (fused(fusion, told, counts).argmax(1) == one.truth).all()
+    # Rows without a weight have no say, whatever they are.
+    silent = replace(
+        told,
+        base=np.concatenate([told.base, told.base]),
+        retrieval=np.concatenate([votes, -votes]),
+        truth=np.tile(told.truth, 2),
+        weights=np.repeat([1.0, 0.0], 200),
+    )
+    np.testing.assert_allclose(fit_beside(silent, counts).weights, fusion.weights, atol=1e-6)
