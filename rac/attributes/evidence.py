@@ -38,7 +38,7 @@ NEIGHBOURS = 5
 """How many of the nearest rows are told."""
 
 _LEAST_SEARCHED = 1024
-_SEARCHED_OF_A_SLOT = 64
+_SEARCHED_OF_A_SLOT = 32
 """Metric, means and head are fitted on all known rows; neighbours are searched among so many, each
 slot's own in turn. More of the same few values cost time and change hardly an answer."""
 

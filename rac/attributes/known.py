@@ -24,6 +24,10 @@ MEMORY_ROWS = 4096
 JUDGED_ROWS = 5000
 """The most known rows that are judged; a plain random sample, so that they stand for the rest."""
 
+_JUDGED_ANYWAY = 2000
+_JUDGED_OF_A_SLOT = 24
+"""With few slots, fewer judged rows vouch for nearly as much."""
+
 _EVIDENCE_NUMBERS = 20_000_000
 
 
@@ -85,7 +89,8 @@ def find_known(cells: Cells, name: str, ok: BoolArray, seed: int) -> Known:
     order = draw.permutation(len(rows))
     needed = smallest_sample(vocabulary.attribute.target_precision)
     most = max(2 * needed, _EVIDENCE_NUMBERS // (max(1, count + absent) * len(KINDS)))
-    most = min(JUDGED_ROWS, most)
+    enough = max(_JUDGED_ANYWAY, _JUDGED_OF_A_SLOT * (count + absent), needed)
+    most = min(JUDGED_ROWS, enough, most)
     fullness = _Fullness.of(cells, name, rows, asked, draw)
     plain = ~by_rule[rows] & (applies[rows] != NOT)
     sample = order[plain[order]][:most]
