@@ -14,6 +14,7 @@ from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 
 from rac.classifier import RacClassifier, to_predictions
 from rac.errors import InputError
+from training.branch_figures import branch_lines
 from training.data import TableData
 from training.fit import (
     best_checkpoint,
@@ -111,7 +112,7 @@ class TrainingCLI(ModeCLI):
         print(folder)  # noqa: T201 (the result of the command)
 
     def after_test(self) -> None:
-        """Write the predictions of the test table and print where."""
+        """Write the predictions of the test table, tell what each branch adds, and print where."""
         if not self.trainer.is_global_zero:
             return
         from eval.predictions import write_predictions
@@ -138,6 +139,7 @@ class TrainingCLI(ModeCLI):
         )
         path = Path(self.trainer.default_root_dir) / PREDICTIONS
         write_predictions(predictions, path)
+        sys.stderr.writelines(f"{line}\n" for line in branch_lines(predictions))
         print(path)  # noqa: T201 (the result of the command)
 
 
