@@ -38,7 +38,7 @@ NEIGHBOURS = 5
 """How many of the nearest rows are told."""
 
 _LEAST_SEARCHED = 1024
-_SEARCHED_OF_A_SLOT = 32
+_SEARCHED_OF_A_SLOT = 24
 """Metric, means and head are fitted on all known rows; neighbours are searched among so many, each
 slot's own in turn. More of the same few values cost time and change hardly an answer."""
 
@@ -75,22 +75,25 @@ class AttributeMemory:
         slots: IntArray,
         slot_count: int,
         *,
+        kept: IntArray | None = None,
         moments: Moments | None = None,
     ) -> None:
         """Fit the metric, the means and the head.
 
         Args:
-            features: (M, P) float32 projected trunk features, M >= 1.
-            slots: (M,) slot of each row, in [0, S).
+            features: float32 projected trunk features of M rows or more, M >= 1.
+            slots: their slots, in [0, S).
             slot_count: S.
+            kept: (M,) ascending places of the rows to remember; all if None.
             moments: of these rows, where they are known.
         """
-        known = Moments.of(features, slots, slot_count) if moments is None else moments
+        places = np.arange(len(slots)) if kept is None else kept
+        known = moments or Moments.of(features[places], slots[places], slot_count)
         self.counts = known.counts
         self._centre = known.centre
         self._map = known.whitening()
         self._means = self._mapped(known.means)
-        order = np.random.default_rng(0).permutation(len(slots))
+        order = np.random.default_rng(0).permutation(places)
         most = max(_LEAST_SEARCHED, _SEARCHED_OF_A_SLOT * slot_count)
         searched = np.sort(each_slot_in_turn(slots, order, most))
         # The rows of one slot lie together, so that its nearest is found in one sweep.

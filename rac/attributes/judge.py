@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -98,27 +99,30 @@ def judge(
     remembered = np.flatnonzero(known.memory & (known.slots >= 0))
     memory_features, memory_slots = features[remembered], known.slots[remembered]
     memory_folds = folds[remembered]
-    whole = Moments.of(memory_features, memory_slots, known.slot_count)
+    parts = []
+    for fold in range(FOLDS):
+        here = np.flatnonzero(memory_folds == fold)
+        parts.append(Moments.of(memory_features[here], memory_slots[here], known.slot_count))
+    whole = reduce(Moments.plus, parts)
     for fold, asked in enumerate(stretches):
         learn = np.flatnonzero(memory_folds != fold)
         count = asked.stop - asked.start
         if not count or not len(learn):
             continue
-        apart = np.flatnonzero(memory_folds == fold)
-        left_out = Moments.of(memory_features[apart], memory_slots[apart], known.slot_count)
         memory = AttributeMemory(
-            memory_features[learn],
-            memory_slots[learn],
+            memory_features,
+            memory_slots,
             known.slot_count,
-            moments=whole.without(left_out),
+            kept=learn,
+            moments=whole.without(parts[fold]),
         )
         part = known.rows[(folds == fold) & (known.slots >= 0)]
         rest = counted.without(_count(cells, name, part, known)).spoken()
-        here = {other: codes[asked] for other, codes in others.items()}
+        spoken = {other: codes[asked] for other, codes in others.items()}
         evidence[:, asked] = memory.evidence(
             features[places[asked]],
             prompts[asked],
-            rest.evidence(here, count),
+            rest.evidence(spoken, count),
             neighbours=0,
         ).scores
     truth = known.slots[places]

@@ -46,6 +46,12 @@ class Moments:
             scatter=features.T @ features,
         )
 
+    def plus(self, other: Moments) -> Moments:
+        """Add what was summed up of other rows."""
+        return Moments(
+            self.counts + other.counts, self.sums + other.sums, self.scatter + other.scatter
+        )
+
     def without(self, other: Moments) -> Moments:
         """Take rows that were summed up off again."""
         return Moments(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, expit, gammaln, logit  # type: ignore[import-untyped]
+from scipy.special import betainc, expit, logit  # type: ignore[import-untyped]
 
 from eval.binomial import clopper_pearson_lower
 
@@ -271,18 +271,18 @@ def vouches(hits: int, cells: int, filled: int, target: float, confidence: float
     wrong, lot = seen + broken, cells + filled
     if wrong > lot:
         return True
-    dealt = np.arange(max(0, wrong - filled), seen + 1)
-    chances = (
-        _log_choose(wrong, dealt)
-        + _log_choose(lot - wrong, cells - dealt)
-        - _log_choose(lot, np.array([cells]))
+    # The chance of exactly ``seen``, then those of fewer, each by its ratio to the one above it.
+    right = lot - wrong
+    likeliest = (
+        _log_choose(wrong, seen) + _log_choose(right, cells - seen) - _log_choose(lot, cells)
     )
-    return float(np.exp(chances).sum()) <= 1 - confidence
+    above = np.arange(seen, max(0, wrong - filled), -1, dtype=np.float64)
+    ratios = above * (right - cells + above) / ((wrong - above + 1) * (cells - above + 1))
+    return math.exp(likeliest) * (1 + float(np.cumprod(ratios).sum())) <= 1 - confidence
 
 
-def _log_choose(total: int, chosen: npt.NDArray[np.int64]) -> Doubles:
-    answer: Doubles = gammaln(total + 1) - gammaln(chosen + 1) - gammaln(total - chosen + 1)
-    return answer
+def _log_choose(total: int, chosen: int) -> float:
+    return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
 
 
 def _most_promising(
