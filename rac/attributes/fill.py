@@ -160,7 +160,7 @@ def _metadata(job: Prepared, folder: RunFolder) -> dict[str, Any]:
     packages = ("numpy", "pyarrow", "scikit-learn", "torch")
     return {
         "key": key,
-        "table": job.table.source,
+        "table": _from_anywhere(job.table.source),
         "encoder": job.encoder.name,
         "encoder_identity": job.encoder.identity,
         "schema_hash": job.schema.hash,
@@ -173,6 +173,13 @@ def _metadata(job: Prepared, folder: RunFolder) -> dict[str, Any]:
         "rac": version("rac"),
         "versions": {name: version(name) for name in packages},
     }
+
+
+def _from_anywhere(source: str) -> str:
+    """Give the name by which a table is also found from another working folder."""
+    kind = "imagefolder:" if source.startswith("imagefolder:") else ""
+    path = Path(source.removeprefix(kind)).expanduser()
+    return f"{kind}{path.absolute()}" if path.exists() else source
 
 
 def _duplicates(store: StoredEmbeddings) -> tuple[int, list[str]]:

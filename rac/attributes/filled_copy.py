@@ -40,6 +40,12 @@ def filled_batches(job: Prepared, ledger: Ledger) -> Iterator[pa.RecordBatch]:
             here = dict(zip((rows[start:end] - first).tolist(), values[start:end], strict=True))
             filled = fill_column(job.table, filled, attribute, here)
         yield filled
+    if not done:
+        # Without a row there is still a heading, with the new columns in it.
+        empty = pa.RecordBatch.from_pylist([], schema=job.table.schema)
+        for attribute in job.schema.attributes.values():
+            empty = fill_column(job.table, empty, attribute, {})
+        yield empty
     if done != len(job.store.ok):
         raise table_changed(job.table)
 

@@ -202,6 +202,9 @@ def _plan(
             _share(one.precision_bound),
         )
     console = Console()
+    if not len(job.store.ok):
+        console.print(f"{escape(table.source)} has no rows: there is nothing to fill")
+        return
     console.print(shown)
     for one in plans:
         if one.reason:
@@ -232,6 +235,10 @@ def _print(summary: FillSummary) -> None:
             _share(one.precision_bound),
             f"{one.target_precision:g}",
         )
+    if not summary.rows:
+        console.print(f"{escape(summary.table)} has no rows: there is nothing to fill")
+        _print_files(summary)
+        return
     console.print(shown)
     console.print(
         "precision: judged on known cells; at least: what it is with the confidence asked for"
@@ -254,8 +261,15 @@ def _print(summary: FillSummary) -> None:
         console.print("nothing has changed since this folder was last filled: that run stands")
     if summary.cells_written is not None:
         console.print(f"cells set in the database: {summary.cells_written:,}")
+    _print_files(summary)
+
+
+def _print_files(summary: FillSummary) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
     for kind, path in summary.files.items():
-        console.print(f"{kind}: {escape(path)}", soft_wrap=True)
+        Console().print(f"{kind}: {escape(path)}", soft_wrap=True)
 
 
 def _share(share: float | None) -> str:

@@ -12,6 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import rac.encoders
+from rac.cli.fill import app as fill_app
 from rac.cli.fill import fill
 from rac.errors import InputError
 from tests.toy import ToyEncoder
@@ -73,3 +74,30 @@ def test_mistakes_are_told_as_such(arguments: list[str], tmp_path: Path) -> None
 
 def test_help_ends_with_an_example(arguments: list[str]) -> None:
     assert "rac fill products.csv --schema schema.yaml" in rac_fill(["--help"]).output
+
+
+def test_a_table_without_rows_is_said_to_have_none_and_its_files_are_written(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("id,image,colour\n")
+    for more in ([], ["--plan"]):
+        result = rac_fill([str(empty), *arguments[1:]], *more)
+        assert "empty.csv has no rows" in result.output
+        assert "coverage" not in result.output
+    assert (tmp_path / "run" / "filled.csv").read_text() == "id,image,colour,[b]new\n"
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["rows"] == 0
+
+
+def test_a_run_on_a_relative_path_is_explained_from_another_folder(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the run kept the path as it was given, and no later command found the table."""
+    monkeypatch.chdir(tmp_path)
+    relative = str(Path(arguments[0]).relative_to(tmp_path))
+    rac_fill([relative, *arguments[1:]])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    result = CliRunner().invoke(fill_app, ["explain", str(tmp_path / "run"), "sku-3"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "sku-3" in (tmp_path / "run" / "explain.html").read_text()
