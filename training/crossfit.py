@@ -13,10 +13,7 @@ from eval.image_sets import ImageSet, image_set
 from rac.errors import InputError
 from rac.text_vectors import TextVectors
 from retrieval_index.evened import SHRINKAGE, EvenedMetric
-from training.folds import Floats, Integers, assign_folds
-
-#: Share of rows without a findable companion from which near-duplicates are no longer heeded.
-MOST_UNFINDABLE = 0.5
+from training.folds import Floats, Integers, findable_folds
 
 
 @dataclass(frozen=True)
@@ -188,10 +185,7 @@ def cross_fit(
         raise InputError(f"a classifier needs at least two classes; the training rows have {found}")
     position = {name: number for number, name in enumerate(names)}
     classes = np.array([position[label] for label in rows.labels], dtype=np.int64)
-    fold = assign_folds(rows.vectors, classes, folds, near_duplicate=near_duplicate, seed=seed)
-    if _mostly_unfindable(classes, fold):
-        # To this encoder the images of a class are all alike; the threshold says nothing here.
-        fold = assign_folds(rows.vectors, classes, folds, near_duplicate=2.0, seed=seed)
+    fold = findable_folds(rows.vectors, classes, folds, near_duplicate=near_duplicate, seed=seed)
     member = np.stack([np.ones(len(rows), dtype=np.bool_), *(fold != f for f in range(folds))])
     metrics = [fit_metric(rows, head, power, shrinkage) for head in member]
     averaged = rows.averaged()
@@ -229,12 +223,3 @@ def fit_metric(
         owners = np.concatenate([owners, rows.views.rows[among]])
     labels = [rows.labels[int(row)] for row in owners]
     return EvenedMetric.fit(vectors, labels, power=power, shrinkage=shrinkage)
-
-
-def _mostly_unfindable(classes: Integers, folds: Integers) -> bool:
-    """Tell whether most rows of classes with several rows have their whole class in one fold."""
-    inside = np.zeros((classes.max() + 1, folds.max() + 1), dtype=np.int64)
-    np.add.at(inside, (classes, folds), 1)
-    several = inside.sum(axis=1)[classes] > 1
-    alone = (inside > 0).sum(axis=1)[classes] == 1
-    return bool(several.any() and alone[several].mean() > MOST_UNFINDABLE)

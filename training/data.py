@@ -248,8 +248,10 @@ class TableData(FeatureData):
         memory_space: likewise, ``trunk`` or ``embedding``; as ``space`` if null.
         folds: for cross-fitting, at least 2.
         held_out: share of the rows of each class that is kept for validation where there is no
-            ``val``, above 0 and below 1; none if null. Rows held out for a memory with an encoder
-            of its own are memorised once all is chosen.
+            ``val``, above 0 and below 1; none if null.
+        memorise_validation: whether the memory holds the validation rows too; for a base branch
+            whose encoder was trained on the training rows, these are what it does not know. Votes
+            and fusion are then chosen by validation rows alone.
         near_duplicate: rows of a class with at least this raw cosine share a fold.
         power: exponent that evens the features; chosen by their signs if null.
         shrinkage: least shrinkage of the within-class covariance, in [0, 1].
@@ -284,6 +286,7 @@ class TableData(FeatureData):
         memory_space: Space | None = None,
         folds: int = 4,
         held_out: float | None = None,
+        memorise_validation: bool = False,
         near_duplicate: float = NEAR_DUPLICATE,
         power: float | None = None,
         shrinkage: float = SHRINKAGE,
@@ -330,6 +333,7 @@ class TableData(FeatureData):
                 text_branch="off",
             )
         self.held_out = held_out
+        self.memorise_validation = memorise_validation
         self.tables = {"fit": train, "validate": val, "test": test, "predict": predict}
         self.columns = {"image": image, "label": label, "text": text, "id": id}
         self.embed_batch_size = embed_batch_size
@@ -359,17 +363,18 @@ class TableData(FeatureData):
         return self._parted(self._rows_of)
 
     def fit_memory(self) -> MemoryRows | None:
-        """Give the same rows by the memory's encoder, where that is another."""
-        if self.memory is None:
+        """Give the same rows by the memory's encoder, where it is to hold more than those."""
+        if self.memory is None and not self.memorise_validation:
             return None
-        rows, validation = self._parted(self.memory._rows_of)
+        by = self.memory or self
+        rows, validation = self._parted(by._rows_of)
         return MemoryRows(
             rows,
             validation if validation is not None else _subset(rows, np.zeros(len(rows), np.bool_)),
-            encoder=self.memory.encoder.identity,
-            encoder_name=self.memory.encoder_name,
-            space=self.memory.space,
-            memorise_validation=self.tables["validate"] is None,
+            encoder=by.encoder.identity,
+            encoder_name=by.encoder_name,
+            space=by.space,
+            memorise_validation=self.memorise_validation,
         )
 
     def embedded(self, stage: str) -> Features:

@@ -57,7 +57,10 @@ def export_classifier(
         plain = replace(validation, weights=np.ones(len(validation.truth)))
         fusion = calibrate(fusion, plain, counts)
         fallback = calibrate(fallback, plain, counts)
-    made = _memory_encoder(data) if own is None else own.made_with
+    base = _memory_encoder(data)
+    made = base if own is None else own.made_with
+    # Then both take the same features, and have one metric: that of the training rows.
+    shared = (made.encoder, made.space) == (base.encoder, base.space)
     memory = Memory.in_ram(
         rows.averaged(),
         make_rows(
@@ -81,7 +84,7 @@ def export_classifier(
         encoder_name=data.encoder_name,
         space=data.space,
         dim=fitted.rows.vectors.shape[1],
-        memory_encoder=None if own is None else made,
+        memory_encoder=None if shared else made,
         k=branch.k,
         temperature=branch.temperature,
         gamma=branch.gamma,
@@ -101,7 +104,7 @@ def export_classifier(
         heads.head(0),
         memory,
         seen,
-        base_metric=None if own is None else fitted.metrics[0],
+        base_metric=None if shared else fitted.metrics[0],
         text_names=None if texts is None else texts.branch.names,
         text_prototypes=None if texts is None else texts.branch.prototypes,
     )

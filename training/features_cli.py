@@ -12,8 +12,10 @@ from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 
-from rac.classifier import RacClassifier, to_predictions
+from rac.classifier import CONFIG, RacClassifier, to_predictions
 from rac.errors import InputError
+from rac.model_config import read_config
+from rac.progress import say
 from training.branch_figures import branch_lines
 from training.data import TableData
 from training.fit import (
@@ -98,6 +100,12 @@ class TrainingCLI(ModeCLI):
                 "this strategy trains in copies of the program that cannot give the heads back; "
                 "use --trainer.strategy ddp, or one device"
             )
+
+    def after_validate(self) -> None:
+        """Warn where the validation rows are in the memory, and thus find themselves."""
+        if read_config(self.model.model_folder / CONFIG).training.get("memorise_validation"):
+            say("the model's memory holds validation rows: they find themselves, and the figures")
+            say("are too good. Judge it on a test table: rac train test")
 
     def after_fit(self) -> None:
         """Export the best epoch's model and print its folder."""

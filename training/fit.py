@@ -93,8 +93,8 @@ def fit_classifier(
             rows are cross-fitted throughout, and the probabilities are as sure as held-out
             training rows allow, which is a little too sure.
         validation_hashes: M SHA-256 of their images' bytes, so that a report on them is refused.
-        memory_rows: training and validation rows in the features of another encoder, for a memory
-            of its own; needs ``validation``.
+        memory_rows: training and validation rows for a memory of more than the training rows'
+            features: of another encoder, or of validation rows too; needs ``validation``.
         folds: for cross-fitting, at least 2.
         near_duplicate: rows of a class with at least this raw cosine share a fold.
         power: exponent that evens the features; None chooses by their signs.
@@ -237,6 +237,8 @@ def finish(
         "power": data.fitted.metrics[0].power,
         "shrinkage": data.shrinkage,
         "text_branch": data.text_branch,
+        "memorise_validation": data.memory_rows is not None
+        and data.memory_rows.memorise_validation,
         "sampling": data.sampling,
         "batch_size": data.batch_size,
     }

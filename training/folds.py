@@ -14,6 +14,8 @@ Integers = npt.NDArray[np.int64]
 NEAR_DUPLICATE = 0.97
 #: A cosine that no two rows reach.
 _NOTHING_IS_DOUBLE = 2.0
+#: Share of rows without a findable companion from which near-duplicates are no longer heeded.
+_MOST_UNFINDABLE = 0.5
 
 
 def assign_folds(
@@ -67,6 +69,20 @@ def assign_folds(
     return assigned
 
 
+def findable_folds(
+    vectors: Floats, classes: Integers, folds: int, *, near_duplicate: float, seed: int
+) -> Integers:
+    """Assign folds as :func:`assign_folds`, unless most rows would then have no other to be found.
+
+    That is so where to the encoder the images of a class are all alike; the threshold says nothing
+    there, and no rows are taken for doubles.
+    """
+    fold = assign_folds(vectors, classes, folds, near_duplicate=near_duplicate, seed=seed)
+    if _mostly_unfindable(classes, fold):
+        return assign_folds(vectors, classes, folds, near_duplicate=_NOTHING_IS_DOUBLE, seed=seed)
+    return fold
+
+
 def hold_out(
     vectors: Floats, labels: Sequence[str], share: float, *, seed: int
 ) -> npt.NDArray[np.bool_]:
@@ -109,3 +125,12 @@ def _linked(unit: Floats, threshold: float) -> Integers:
     distances = np.clip(1.0 - unit @ unit.T, 0.0, None)
     linked = DBSCAN(eps=max(1.0 - threshold, 1e-6), min_samples=1, metric="precomputed")
     return np.asarray(linked.fit_predict(distances), dtype=np.int64)
+
+
+def _mostly_unfindable(classes: Integers, folds: Integers) -> bool:
+    """Tell whether most rows of classes with several rows have their whole class in one fold."""
+    inside = np.zeros((classes.max() + 1, folds.max() + 1), dtype=np.int64)
+    np.add.at(inside, (classes, folds), 1)
+    several = inside.sum(axis=1)[classes] > 1
+    alone = (inside > 0).sum(axis=1)[classes] == 1
+    return bool(several.any() and alone[several].mean() > _MOST_UNFINDABLE)

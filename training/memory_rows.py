@@ -1,4 +1,4 @@
-"""Rows as another encoder sees them than that of the base branch, for a memory of its own."""
+"""The rows that a memory is to hold, and those by which its votes and the fusion are chosen."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from training.crossfit import LabelledFeatures
 class MemoryRows:
     """The rows of a training, in its order, with the features that the memory is to hold.
 
+    For memories that hold more than the base branch was trained on: features of another encoder, or
+    the validation rows too.
+
     Attributes:
         rows: the training rows; they are what is memorised.
         validation: the validation rows, by which votes and fusion are chosen.
         encoder: identity of the memory's encoder.
         encoder_name: what it is called on the command line.
         space: which of its outputs the features are.
-        memorise_validation: whether the validation rows are memorised too, once all is chosen: they
-            were held out of the training table, and nothing is gained by forgetting them.
+        memorise_validation: whether the validation rows are memorised too. By what chooses one
+            must not train, but it can be remembered.
     """
 
     rows: LabelledFeatures
@@ -53,9 +56,9 @@ class MemoryRows:
         """
         if validation is None or not len(validation):
             raise InputError(
-                "a memory with an encoder of its own is fitted by validation rows of known "
-                "classes, and there are none; name a table (--data.val) or let a share of the "
-                "training rows be held out (--data.held_out 0.1)"
+                "a memory of another encoder, or of validation rows too, is fitted by validation "
+                "rows of known classes, and there are none; name a table (--data.val) or let a "
+                "share of the training rows be held out (--data.held_out 0.1)"
             )
         for own, other in ((self.rows, rows), (self.validation, validation)):
             if list(own.labels) != list(other.labels):

@@ -1,25 +1,28 @@
-"""A memory of another encoder than the base branch's: its metric, its votes, on validation rows.
+"""A memory of more than the base branch was trained on, fitted by validation rows.
 
-The encoder of such a base branch was mostly trained on the very rows that are now to be memorised,
-so what it says of them is better than what it will say of new images. A fusion that was fitted to
-them would listen to nobody else. Hence all that is chosen here is chosen on validation rows.
+An encoder that was trained on the very rows that are now to be memorised says of them better things
+than it will say of new images, so a fusion that was fitted to them would be mistaken about both
+branches. Hence all that is chosen here is chosen on validation rows.
 
-Votes are chosen by what they add to the base branch, not by how well they do alone. On the 296
-validation rows of grocery-store, over a tuned base with a log-loss of .44 (rows judged by fusions
-fitted to others), 16 neighbours of the frozen encoder bring it to .42 and 120 to .39: what is
-nearest of all the base branch knows itself.
+A memory of the training rows alone adds nothing to a base branch whose encoder was tuned on them:
+all that such neighbours know it has learnt. Two memories know more. One is of another encoder, such
+as the one before the tuning. The other holds the validation rows too: by what chooses one must not
+train, but it can be remembered. Each validation row is then asked about with the others of its fold
+left out of the memory, near-duplicates in one fold.
 
-Validation rows are few and seldom quite like the rows to come, and a tuned base branch is good. So
-the fusion leaves it no further than they demand, see :func:`fit_beside`.
+Votes are chosen by what they add to the base branch, not by how well they do alone. And validation
+rows are few, and seldom quite like the rows to come, while a tuned base branch is good: the fusion
+leaves it no further than they demand, see :func:`fit_beside`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
 from rac.branches.base import Floats, Integers
 from rac.branches.retrieval import Lookup, RetrievalBranch
@@ -28,13 +31,14 @@ from rac.fusion import Fusion, Heard, fit_fusion, fused, unfitted_fusion
 from retrieval_index import EvenedMetric, exact_search
 from training.crossfit import fit_metric
 from training.data import FeatureData
+from training.folds import findable_folds
 from training.held_out import Choice, class_balanced_weights
 from training.memory_rows import MemoryRows
 from training.module import CosineHeads
 from training.texts import every
 
-_KS = (8, 16, 30, 60, 120)
-_TEMPERATURES = (0.05, 0.1, 0.2)
+_KS = (4, 8, 16, 30, 60, 120)
+_TEMPERATURES = (0.03, 0.05, 0.1, 0.2)
 _GAMMAS = (0.7, 0.9)
 _RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
 _FOLDS = 5
@@ -66,18 +70,11 @@ def choose_for_own_memory(
         raise RuntimeError("setup('fit') comes first, and it refuses to go without such rows")
     everyone = np.ones(len(fitted.classes), dtype=np.bool_)
     metric = fit_metric(own.rows, everyone, data.power, data.shrinkage)
-    near = exact_search(
-        metric.apply(own.rows.averaged()),
-        metric.apply(own.validation.vectors),
-        min(max(_KS), len(everyone)),
-    )
     truth, counts = fitted.index(validation.labels), fitted.counts[0]
-    weights = class_balanced_weights(truth, truth >= 0, len(counts))
-    lookup = Lookup(near.scores, fitted.classes[near.rows], counts, truth, weights)
+    found = _look_up(data, own, metric, truth)
     base = heads.head(0).log_probabilities(fitted.metrics[0].apply(validation.vectors))
-    branch = choose_beside(base, lookup)
-    said = branch.log_probabilities(lookup.scores, lookup.classes, counts)
-    heard = Heard(base, said, truth, weights)
+    branch = choose_beside(base, found, counts)
+    heard = Heard(base, found.heard_by(branch), truth, found.weights)
     return Choice(branch, None, heard, fusion=fit_beside(heard, counts)), metric
 
 
@@ -115,9 +112,60 @@ def fit_beside(
     return fit_fusion([heard], counts, start=alone, ridge=ridge)
 
 
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What N validation rows found among the training rows, and among each other where so wanted.
+
+    Attributes:
+        lookups: one for each fold of them; a row never finds one of its own fold.
+        places: the rows of each lookup.
+        weights: ``(N,)`` the say of each row.
+    """
+
+    lookups: Sequence[Lookup]
+    places: Sequence[Integers]
+    weights: npt.NDArray[np.float64]
+
+    def heard_by(self, branch: RetrievalBranch) -> Floats:
+        """Give the ``(N, C)`` log vote shares."""
+        said = np.empty((len(self.weights), len(self.lookups[0].counts)), dtype=np.float32)
+        for found, places in zip(self.lookups, self.places, strict=True):
+            said[places] = branch.log_probabilities(found.scores, found.classes, found.counts)
+        return said
+
+
+def _look_up(data: FeatureData, own: MemoryRows, metric: EvenedMetric, truth: Integers) -> Beside:
+    classes, names = data.fitted.classes, len(data.fitted.names)
+    space, queries = metric.apply(own.rows.averaged()), metric.apply(own.validation.vectors)
+    weights = class_balanced_weights(truth, truth >= 0, names)
+    fold = np.zeros(len(truth), dtype=np.int64)
+    if own.memorise_validation:
+        fold = findable_folds(
+            own.validation.vectors,
+            truth,
+            _FOLDS,
+            near_duplicate=data.near_duplicate,
+            seed=data.seed,
+        )
+        space, classes = np.concatenate([space, queries]), np.concatenate([classes, truth])
+    of_row = np.full(len(classes), -1, dtype=np.int64)
+    of_row[len(data.fitted.classes) :] = fold if own.memorise_validation else fold[:0]
+    lookups, places = [], []
+    for number in np.unique(fold):
+        asking, kept = np.flatnonzero(fold == number), np.flatnonzero(of_row != number)
+        near = exact_search(space[kept], queries[asking], min(max(_KS), len(kept)))
+        counts = np.bincount(classes[kept], minlength=names)
+        lookups.append(
+            Lookup(near.scores, classes[kept[near.rows]], counts, truth[asking], weights[asking])
+        )
+        places.append(asking)
+    return Beside(lookups, places, weights)
+
+
 def choose_beside(
     base: Floats,
-    found: Lookup,
+    found: Beside,
+    counts: Integers,
     *,
     ks: Sequence[int] = _KS,
     temperatures: Sequence[float] = _TEMPERATURES,
@@ -131,6 +179,7 @@ def choose_beside(
     Args:
         base: ``(N, C)`` log-probabilities of the base branch.
         found: what the same N rows found in the memory.
+        counts: ``(C,)`` training rows of each class.
         ks: numbers of neighbours to try; those beyond the neighbours found are as good as all.
         temperatures: temperatures to try.
         gammas: exponents to try.
@@ -139,15 +188,17 @@ def choose_beside(
         The candidate with the least loss; of equals, the first in the order given.
     """
     kept = every(len(base), base.shape[1])
-    truth, weights = found.truth[kept], found.weights[kept]
+    truth = np.empty(len(base), dtype=np.int64)
+    for lookup, places in zip(found.lookups, found.places, strict=True):
+        truth[places] = lookup.truth
 
     def loss(branch: RetrievalBranch) -> float:
-        said = branch.log_probabilities(found.scores[kept], found.classes[kept], found.counts)
-        heard = Heard(base[kept], said, truth, weights)
-        answer = fused(fit_fusion([heard], found.counts), heard, found.counts)
-        return -float(weights @ answer[np.arange(len(answer)), truth])
+        said = found.heard_by(branch)[kept]
+        heard = Heard(base[kept], said, truth[kept], found.weights[kept])
+        answer = fused(fit_fusion([heard], counts), heard, counts)
+        return -float(heard.weights @ answer[np.arange(len(answer)), heard.truth])
 
-    most = found.scores.shape[1]
+    most = max(lookup.scores.shape[1] for lookup in found.lookups)
     tried = [k for place, k in enumerate(ks) if place == 0 or ks[place - 1] < most]
     candidates = [RetrievalBranch(k, t, g) for k, t, g in product(tried, temperatures, gammas)]
     return candidates[int(np.argmin([loss(candidate) for candidate in candidates]))]

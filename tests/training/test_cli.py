@@ -91,7 +91,7 @@ def test_a_memory_with_an_encoder_of_its_own_from_the_command_line(
     train = ["fit", "--data.train", str(catalogue), "--data.views_below", "10", *options(out)]
     with pytest.raises(InputError, match=r"--data\.held_out 0\.1"):
         run([*train, *two])
-    run([*train, *two, "--data.held_out", "0.25"])
+    run([*train, *two, "--data.held_out", "0.25", "--data.memorise_validation", "true"])
     classifier = RacClassifier.load(
         out / "model", encoder="tuned", memory_encoder="frozen", memory_space="embedding"
     )

@@ -15,7 +15,7 @@ from rac.fusion import Heard, fit_fusion, fused
 from training.crossfit import LabelledFeatures
 from training.fit import fit_classifier
 from training.memory_rows import MemoryRows
-from training.own_memory import choose_beside, fit_beside
+from training.own_memory import Beside, choose_beside, fit_beside
 
 CLASSES = 6
 
@@ -107,15 +107,49 @@ def test_the_same_seed_gives_the_same_bits(shop: Shop) -> None:
     )
 
 
-def test_rows_that_were_held_out_of_training_are_memorised_where_asked(shop: Shop) -> None:
+def test_validation_rows_are_memorised_where_asked(shop: Shop) -> None:
     given = shop.memory_rows()
     plain, full = shop.fit(given), shop.fit(replace(given, memorise_validation=True))
     assert len(plain.memory) == 120
     assert len(full.memory) == 210
     assert full.memory.ids[120:] == given.validation.ids
-    assert full.config.model_dump() == plain.config.model_dump()
+    assert full.config.training["memorise_validation"] is True
+    assert plain.config.training["memorise_validation"] is False
     hashes = full.memory.rows.column("content_hash").to_pylist()
     assert hashes == [*shop.hashes("a", 120), *shop.hashes("b", 90)]
+
+
+def test_remembered_rows_tell_a_tuned_encoder_what_it_has_not_learnt(shop: Shop) -> None:
+    """New images lie near those that the encoder was not trained on, not near those that it was."""
+    shift = np.float32(1.5)
+
+    def seen(rows: np.ndarray, new: bool) -> np.ndarray:
+        moved = rows[:, :6].copy()
+        moved[:, :2] += shift * new
+        return moved
+
+    labels = (shop.labels, shop.val_labels)
+    rows = MemoryRows(
+        LabelledFeatures(seen(shop.train, False), labels[0], shop.ids),
+        LabelledFeatures(seen(shop.val, True), labels[1], shop.hashes("b", 90)),
+        encoder="tuned",
+        memorise_validation=True,
+    )
+    model = fit_classifier(
+        rows.rows.vectors,
+        labels[0],
+        shop.ids,
+        encoder="tuned",
+        validation=(rows.validation.vectors, labels[1]),
+        memory_rows=rows,
+        epochs=2,
+    )
+    # One encoder for both branches: one feature of each image, one metric.
+    assert model.config.memory_encoder is None
+    assert len(model.memory) == 210
+    output = model.predict(seen(shop.test, True))
+    base, fused = (accuracy(one, shop.test_labels) for one in (output.base, output.probabilities))
+    assert fused > base + 0.03
 
 
 def test_what_cannot_be_fitted_is_refused(shop: Shop) -> None:
@@ -149,7 +183,10 @@ def test_votes_are_chosen_by_what_they_add() -> None:
         truth=truth,
         weights=np.ones(rows),
     )
-    chosen = choose_beside(base, found, ks=(2, 22, 44), temperatures=(0.5,), gammas=(0.7,))
+    beside = Beside([found], [np.arange(rows)], found.weights)
+    chosen = choose_beside(
+        base, beside, found.counts, ks=(2, 22, 44), temperatures=(0.5,), gammas=(0.7,)
+    )
     assert chosen.k == 22
 
 

@@ -84,13 +84,16 @@ class FinetuneCLI(ModeCLI):
 
     def _to_fit(self) -> dict[str, object]:
         data = self.datamodule
-        if data.memory == "tuned":
-            # The tower has learnt to see crops and mirror images as one.
-            return {"data.views_below": 0}
-        # The same rows are held out, so that the fusion is fitted to what the tower has not seen.
+        tuned = data.memory == "tuned"
+        by_validation = data.memorise_validation or not tuned
         return {
-            "data.memory_encoder": data.encoder_name,
-            "data.held_out": None if data.tables["val"] else data.held_out,
+            "data.memory_encoder": None if tuned else data.encoder_name,
+            "data.memorise_validation": str(data.memorise_validation).lower(),
+            # The tower has learnt to see crops and mirror images as one.
+            "data.views_below": 0 if tuned else None,
+            # The same rows are held out, so that the fusion is fitted to what the tower has not
+            # seen.
+            "data.held_out": data.held_out if by_validation and not data.tables["val"] else None,
         }
 
 

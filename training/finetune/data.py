@@ -104,10 +104,11 @@ class ImageData(pl.LightningDataModule):
         encoder: whose image tower is trained: ``mini``, MODEL/PRETRAINED of open_clip,
             hf-hub:ORG/NAME, or a local folder.
         space: what of it the head sees and the memory will hold: ``trunk`` or ``embedding``.
-        memory: ``frozen`` gives the tuned base branch a memory of the encoder as it was before; to
-            that, other images are near than to the tuned one, so that the memory adds to the base
-            branch. Every image is then embedded twice. ``tuned`` embeds the memory by the tuned
-            encoder, which knows all that such neighbours could say.
+        memory: what embeds the memory: the ``tuned`` encoder, or the ``frozen`` one, as it was
+            before the training. To that, other images are near than to the tuned one; every image
+            is then embedded twice.
+        memorise_validation: whether the memory holds the validation rows too. Of the training rows
+            the tuned encoder has learnt all that they could tell as neighbours.
         batch_size: rows of one training step.
         image_size: side of the training images in pixels; the encoder's own if null. Less is
             faster, and things come out as large in training as in testing, where the whole picture
@@ -138,7 +139,8 @@ class ImageData(pl.LightningDataModule):
         id: str | None = None,
         encoder: str = "mini",
         space: Space = "trunk",
-        memory: MemoryOf = "frozen",
+        memory: MemoryOf = "tuned",
+        memorise_validation: bool = True,
         batch_size: int = 32,
         image_size: int | None = None,
         smallest_crop: float = 0.3,
@@ -175,6 +177,7 @@ class ImageData(pl.LightningDataModule):
         self.encoder_name = encoder
         self.space: Space = space
         self.memory: MemoryOf = memory
+        self.memorise_validation = memorise_validation
         self.batch_size, self.embed_batch_size = batch_size, embed_batch_size
         self.image_size = image_size
         self.sampling: Sampling = sampling

@@ -82,7 +82,7 @@ def test_from_images_to_a_tuned_encoder_its_memory_and_predictions(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
-    fit(catalogue, towers["timm"], out)
+    fit(catalogue, towers["timm"], out, **{"data.memory": "frozen"})
     assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
     assert capsys.readouterr().out.splitlines()[-1] == str(out / "model")
     assert not list(out.glob("*.bin"))
@@ -95,7 +95,7 @@ def test_from_images_to_a_tuned_encoder_its_memory_and_predictions(
     assert encoder.identity != frozen
     assert classifier.classes == ("blue", "green", "red")
     assert classifier.config.train_counts == (4, 6, 8)
-    assert len(classifier.memory) == 18
+    assert len(classifier.memory) == 21
 
     run(
         [
@@ -108,17 +108,25 @@ def test_from_images_to_a_tuned_encoder_its_memory_and_predictions(
     assert predictions.predictions[1] is None
 
 
-def test_a_memory_of_the_tuned_encoder_where_asked(
-    catalogue: tuple[Path, Path], towers: dict[str, Path], tmp_path: Path
+def test_a_memory_of_the_tuned_encoder_holds_the_validation_rows_too(
+    catalogue: tuple[Path, Path],
+    towers: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
-    fit(catalogue, towers["timm"], out, **{"data.memory": "tuned", "trainer.max_epochs": 1})
+    fit(catalogue, towers["timm"], out, **{"trainer.max_epochs": 1})
     tuned = rac.encoders.load_encoder(str(out / "encoder")).identity
     classifier = RacClassifier.load(out / "model", encoder=tuned)
     assert classifier.config.memory_encoder is None
     assert classifier.memory.manifest.encoder == tuned
+    assert len(classifier.memory) == 21
     asked = [f"--trainer.default_root_dir={out}", f"--data.val={catalogue[1]}"]
     run(["validate", "--mode=finetune", "--trainer.enable_progress_bar=false", *asked])
+    assert "they find themselves" in capsys.readouterr().err
+    less = {"data.memorise_validation": "false", "trainer.max_epochs": 1}
+    fit(catalogue, towers["timm"], tmp_path / "less", **less)
+    assert len(RacClassifier.load(tmp_path / "less/model").memory) == 18
 
 
 @pytest.mark.parametrize("kind", ["timm", "vit", "resnet"])
