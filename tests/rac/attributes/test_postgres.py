@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -36,6 +36,8 @@ pytestmark = pytest.mark.skipif(not _BIN.exists(), reason="no PostgreSQL server 
 COLOURS = ("red", "green", "blue", "yellow")
 ROWS = 160
 KILLS = int(os.environ.get("RAC_KILLS", "3"))
+Rows = Callable[[], list[tuple]]
+Sql = Callable[..., None]
 SCHEMA = parse_schema("attributes: {colour: {target_precision: 0.9}}")
 
 
@@ -66,7 +68,18 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def shop(server: str, tmp_path: Path) -> Iterator[Callable[[], list[tuple]]]:
+def sql(server: str) -> Sql:
+    """Give what runs one statement as the owner of the table."""
+
+    def run(statement: str, values: tuple[object, ...] | None = None) -> None:
+        with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+            owner.execute(statement, values)
+
+    return run
+
+
+@pytest.fixture
+def shop(server: str, tmp_path: Path) -> Iterator[Rows]:
     """Make the table ``items``, two fifths of its colours missing; give who reads it."""
     names = write_toy_images(tmp_path / "shop", [COLOURS[row % 4] for row in range(ROWS)])
     with psycopg.connect(host=server, user="owner", dbname="postgres", autocommit=True) as owner:
@@ -110,8 +123,32 @@ def fill(address: Address, tmp_path: Path, out: str = "run", **options):
     )
 
 
+def undo(run: Path) -> int:
+    with RunFolder.locked(run) as folder:
+        return undo_postgres(folder, folder.run())
+
+
+def fill_with_kills(
+    job: Callable[[Path, Callable[..., object]], None], arguments: Sequence[str], tmp_path: Path
+) -> None:
+    """Have a job done again and again, killed at random moments, until there were enough kills.
+
+    Args:
+        job: is given a folder to work in, and what runs a process that may be killed.
+        arguments: of a job that tells how long one takes.
+        tmp_path: where the folders are.
+    """
+    killer = Killer(run_whole(fill_database, *arguments, str(tmp_path / "alone")))
+    undo(tmp_path / "alone")
+    for moment in range(4 * KILLS):
+        if killer.killed >= KILLS:
+            break
+        job(tmp_path / f"run{moment}", killer.run)
+    assert killer.killed >= KILLS
+
+
 def test_missing_cells_are_filled_and_the_others_left_alone(
-    shop: Callable[[], list[tuple]], address: Address, tmp_path: Path
+    shop: Rows, address: Address, tmp_path: Path
 ) -> None:
     before = shop()
     summary = fill(address, tmp_path)
@@ -127,15 +164,14 @@ def test_missing_cells_are_filled_and_the_others_left_alone(
     assert after[5][2] == COLOURS[1]
     assert fill(address, tmp_path).filled == summary.filled
     assert shop() == after
-    with RunFolder.locked(tmp_path / "run") as folder:
-        assert undo_postgres(folder, folder.run()) == summary.filled
+    assert undo(tmp_path / "run") == summary.filled
     assert shop() == before
 
 
 def test_a_cell_that_somebody_fills_meanwhile_stays_theirs(
-    shop: Callable[[], list[tuple]],
+    shop: Rows,
     address: Address,
-    server: str,
+    sql: Sql,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -144,23 +180,21 @@ def test_a_cell_that_somebody_fills_meanwhile_stays_theirs(
     plain = job._write_back
 
     def meanwhile(*arguments):
-        with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
-            owner.execute("UPDATE items SET colour = 'theirs' WHERE sku IN (3, 5)")
+        sql("UPDATE items SET colour = 'theirs' WHERE sku IN (3, 5)")
         return plain(*arguments)
 
     monkeypatch.setattr(job, "_write_back", meanwhile)
     fill(address, tmp_path)
     after = shop()
     assert after[3][2] == after[5][2] == "theirs"
-    with RunFolder.locked(tmp_path / "run") as folder:
-        undo_postgres(folder, folder.run())
+    undo(tmp_path / "run")
     undone = shop()
     assert undone[3][2] == undone[5][2] == "theirs"
     assert undone[8][2] is None
 
 
 def test_a_dry_run_writes_nothing_into_the_database(
-    shop: Callable[[], list[tuple]], address: Address, tmp_path: Path
+    shop: Rows, address: Address, tmp_path: Path
 ) -> None:
     before = shop()
     assert fill(address, tmp_path, dry_run=True).filled > 50
@@ -168,9 +202,9 @@ def test_a_dry_run_writes_nothing_into_the_database(
 
 
 def test_a_plan_reads_the_table_as_it_is_now_and_writes_nothing(
-    shop: Callable[[], list[tuple]],
+    shop: Rows,
     address: Address,
-    server: str,
+    sql: Sql,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -187,8 +221,7 @@ def test_a_plan_reads_the_table_as_it_is_now_and_writes_nothing(
 
     before = shop()
     assert planned() == [row[2] for row in before]
-    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
-        owner.execute("UPDATE items SET colour = 'blue' WHERE sku = 3")
+    sql("UPDATE items SET colour = 'blue' WHERE sku = 3")
     assert planned()[3] == "blue"
     fill(address, tmp_path)
     with pytest.raises(InputError, match="take them back first"):
@@ -197,9 +230,7 @@ def test_a_plan_reads_the_table_as_it_is_now_and_writes_nothing(
         )
 
 
-def test_mistakes_are_told(
-    shop: Callable[[], list[tuple]], address: Address, server: str, tmp_path: Path
-) -> None:
+def test_mistakes_are_told(shop: Rows, address: Address, sql: Sql, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="PGPASSWORD"):
         Address.parse("postgresql://me:secret@db/shop?table=items")
     with pytest.raises(InputError, match="which table"):
@@ -214,14 +245,13 @@ def test_mistakes_are_told(
             tmp_path / "run",
             FillOptions(progress=False),
         )
-    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
-        owner.execute("REVOKE UPDATE (colour) ON items FROM filler")
+    sql("REVOKE UPDATE (colour) ON items FROM filler")
     with pytest.raises(JobFailed, match=r"'colour'.*permission denied"):
         fill(address, tmp_path)
 
 
 def test_a_job_killed_at_any_moment_loses_nothing_and_doubles_nothing(
-    shop: Callable[[], list[tuple]],
+    shop: Rows,
     address: Address,
     tmp_path: Path,
 ) -> None:
@@ -233,29 +263,24 @@ def test_a_job_killed_at_any_moment_loses_nothing_and_doubles_nothing(
     expected = shop()
     undo(tmp_path / "whole")
     assert shop() == before
-    killer = Killer(run_whole(fill_database, url, folder, str(tmp_path / "second")))
-    undo(tmp_path / "second")
-    for moment in range(4 * KILLS):
-        if killer.killed >= KILLS:
-            break
-        out = str(tmp_path / f"run{moment}")
-        killer.run(fill_database, url, folder, out)
-        killer.run(fill_database, url, folder, out)
-        run_whole(fill_database, url, folder, out)
-        assert shop() == expected, moment
-        undo(Path(out))
-        assert shop() == before, moment
-    assert killer.killed >= KILLS
+
+    def once(out: Path, killed: Callable[..., object]) -> None:
+        for job in (killed, killed, run_whole):
+            job(fill_database, url, folder, str(out))
+        assert shop() == expected, out
+        undo(out)
+        assert shop() == before, out
+
+    fill_with_kills(once, (url, folder), tmp_path)
 
 
 def test_a_second_run_killed_at_any_moment_ends_as_one_undisturbed(
-    shop: Callable[[], list[tuple]], address: Address, server: str, tmp_path: Path
+    shop: Rows, address: Address, sql: Sql, tmp_path: Path
 ) -> None:
     url, folder = str(address), str(tmp_path / "shop")
 
     def write(colour: str | None) -> None:
-        with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
-            owner.execute("UPDATE items SET colour = %s WHERE sku IN (1, 21)", (colour,))
+        sql("UPDATE items SET colour = %s WHERE sku IN (1, 21)", (colour,))
 
     def twice(out: Path, second: Callable[..., object]) -> list[tuple]:
         run_whole(fill_database, url, folder, str(out))
@@ -270,33 +295,25 @@ def test_a_second_run_killed_at_any_moment_ends_as_one_undisturbed(
     before = shop()
     expected = twice(tmp_path / "whole", run_whole)
     assert shop() == before
-    killer = Killer(run_whole(fill_database, url, folder, str(tmp_path / "alone")))
-    undo(tmp_path / "alone")
-    for moment in range(4 * KILLS):
-        if killer.killed >= KILLS:
-            break
-        assert twice(tmp_path / f"run{moment}", killer.run) == expected, moment
-        assert shop() == before, moment
-    assert killer.killed >= KILLS
 
+    def once(out: Path, killed: Callable[..., object]) -> None:
+        assert twice(out, killed) == expected, out
+        assert shop() == before, out
 
-def undo(run: Path) -> None:
-    with RunFolder.locked(run) as folder:
-        undo_postgres(folder, folder.run())
+    fill_with_kills(once, (url, folder), tmp_path)
 
 
 def test_schemas_and_audits_read_the_database_and_change_nothing(
-    shop: Callable[[], list[tuple]],
+    shop: Rows,
     address: Address,
-    server: str,
+    sql: Sql,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each is given no more than the right to read."""
-    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
-        owner.execute("REVOKE UPDATE (colour) ON items FROM filler")
-        owner.execute("UPDATE items SET colour = 'blue' WHERE sku = 4")
-        owner.execute("UPDATE items SET price = sku % 3")
+    sql("REVOKE UPDATE (colour) ON items FROM filler")
+    sql("UPDATE items SET colour = 'blue' WHERE sku = 4")
+    sql("UPDATE items SET price = sku % 3")
     monkeypatch.setenv("RAC_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(rac.encoders, "load_encoder", lambda name, **_: ToyEncoder())
     before, schema, url = shop(), tmp_path / "schema.yaml", str(address)
@@ -328,7 +345,7 @@ def test_schemas_and_audits_read_the_database_and_change_nothing(
 
 
 def test_a_run_again_takes_in_what_is_new_and_undo_gives_back_the_first_table(
-    shop: Callable[[], list[tuple]], address: Address, server: str, tmp_path: Path
+    shop: Rows, address: Address, sql: Sql, tmp_path: Path
 ) -> None:
     before = shop()
     first = fill(address, tmp_path)
@@ -338,10 +355,9 @@ def test_a_run_again_takes_in_what_is_new_and_undo_gives_back_the_first_table(
     assert (again.cells_written, again.resumed_rows) == (0, again.rows)
     assert shop() == filled
     # One known cell and one fill are emptied, one fill is corrected, and there is a new item.
-    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
-        owner.execute("UPDATE items SET colour = NULL WHERE sku IN (1, 8)")
-        owner.execute("UPDATE items SET colour = 'green' WHERE sku = 3")
-        owner.execute("INSERT INTO items SELECT 999, image, NULL, 1 FROM items WHERE sku = 2")
+    sql("UPDATE items SET colour = NULL WHERE sku IN (1, 8)")
+    sql("UPDATE items SET colour = 'green' WHERE sku = 3")
+    sql("INSERT INTO items SELECT 999, image, NULL, 1 FROM items WHERE sku = 2")
     third = fill(address, tmp_path)
     after = {row[0]: row[2] for row in shop()}
     assert (after[1], after[8], after[3]) == ("green", "red", "green")
@@ -359,16 +375,15 @@ def test_a_run_again_takes_in_what_is_new_and_undo_gives_back_the_first_table(
 
 
 def test_a_fill_that_is_no_longer_vouched_for_is_taken_back(
-    shop: Callable[[], list[tuple]], address: Address, server: str, tmp_path: Path
+    shop: Rows, address: Address, sql: Sql, tmp_path: Path
 ) -> None:
     before = shop()
     fill(address, tmp_path)
     # Known cells that images contradict; its fills, were they learnt from, would not be.
-    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
-        owner.execute(
-            "UPDATE items SET colour = (ARRAY['red', 'green', 'blue', 'yellow'])[1 + sku / 3 % 4] "
-            "WHERE sku % 5 NOT IN (0, 3)"
-        )
+    sql(
+        "UPDATE items SET colour = (ARRAY['red', 'green', 'blue', 'yellow'])[1 + sku / 3 % 4] "
+        "WHERE sku % 5 NOT IN (0, 3)"
+    )
     assert fill(address, tmp_path).filled == 0
     empty = {row[0]: row[2] for row in before if row[0] % 5 in (0, 3)}
     after = {row[0]: row[2] for row in shop()}
@@ -377,9 +392,9 @@ def test_a_fill_that_is_no_longer_vouched_for_is_taken_back(
 
 
 def test_an_undo_amid_a_second_run_takes_back_both(
-    shop: Callable[[], list[tuple]],
+    shop: Rows,
     address: Address,
-    server: str,
+    sql: Sql,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -387,22 +402,18 @@ def test_an_undo_amid_a_second_run_takes_back_both(
 
     before = shop()
     fill(address, tmp_path)
-    with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
-        owner.execute("UPDATE items SET colour = NULL WHERE sku = 1")
+    sql("UPDATE items SET colour = NULL WHERE sku = 1")
     expected = [(*row[:2], None if row[0] == 1 else row[2], row[3]) for row in before]
 
     def broken(*arguments, **named):
         raise JobFailed("the power is gone")
 
     for place in ("fill_table", "_write_back"):
-        monkeypatch.setattr(job, place, broken)
-        with pytest.raises(JobFailed, match="power"):
-            fill(address, tmp_path)
-        monkeypatch.undo()
-        monkeypatch.setenv("PGHOST", server)
-        monkeypatch.setenv("PGUSER", "filler")
+        with monkeypatch.context() as patched:
+            patched.setattr(job, place, broken)
+            with pytest.raises(JobFailed, match="power"):
+                fill(address, tmp_path)
         undo(tmp_path / "run")
         assert shop() == expected
         fill(address, tmp_path)
-        with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
-            owner.execute("UPDATE items SET colour = NULL WHERE sku = 1")
+        sql("UPDATE items SET colour = NULL WHERE sku = 1")
