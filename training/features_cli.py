@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from pathlib import Path
@@ -188,6 +189,8 @@ def start(
         "Found .* in eval mode at the start of training",
     ):
         warnings.filterwarnings("ignore", message=told)
+    # What Lightning advertises would stand before our own messages.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_no_advertisement)
     return command(
         module,
         data,
@@ -210,6 +213,10 @@ def start(
         },
         args=arguments,
     )
+
+
+def _no_advertisement(record: logging.LogRecord) -> bool:
+    return "Tip: " not in record.getMessage()
 
 
 def as_seed(value: Any) -> int:

@@ -121,6 +121,15 @@ def test_a_memory_with_an_encoder_of_its_own_from_the_command_line(
     assert "val/top1" in capsys.readouterr().out
 
 
+def test_lightning_does_not_advertise(
+    catalogue: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        run(["fit", "--data.train", str(catalogue), *options(tmp_path / "run")])
+    assert any("GPU available" in message for message in caplog.messages)
+    assert not any("Tip" in message for message in caplog.messages)
+
+
 def test_a_config_file_and_the_command_line_say_the_same(catalogue: Path, tmp_path: Path) -> None:
     file = tmp_path / "toy.yaml"
     file.write_text(
