@@ -2,8 +2,8 @@
 
 A metric is fitted for each attribute and each fold, at a cost that grows with the cube of the
 dimensions. The leading principal directions of the job's own images, found once and without any
-label, keep what tells them apart (256 of 1,280 lost no accuracy in our measurements) and make
-fifty attributes cost little more than one.
+label, keep what tells them apart (160 of 1,280 cost cross-fitted cells at most half a point of
+accuracy) and make fifty attributes cost little more than one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from rac.encoders.base import FloatArray
 from retrieval_index.arrays import unit_norm
 
-MAX_DIMENSIONS = 256
+MAX_DIMENSIONS = 160
 
 _BLOCK = 2048
 
