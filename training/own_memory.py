@@ -95,6 +95,8 @@ def fit_beside(
         folds: for the comparison, at least 2; each class is spread over them.
     """
     alone = unfitted_fusion(counts, with_retrieval=False)
+    rows = every(*heard.base.shape)
+    heard = Heard(heard.base[rows], heard.retrieval[rows], heard.truth[rows], heard.weights[rows])
     kept = np.flatnonzero(heard.weights > 0)
     # One after the other, class by class.
     fold = np.zeros(len(heard.truth), dtype=np.int64)
@@ -125,6 +127,24 @@ class Beside:
     lookups: Sequence[Lookup]
     places: Sequence[Integers]
     weights: npt.NDArray[np.float64]
+
+    def only(self, rows: slice) -> Beside:
+        """Give the same of some of the rows."""
+        kept = np.zeros(len(self.weights), dtype=np.bool_)
+        kept[rows] = True
+        number = np.cumsum(kept) - 1
+        lookups = [
+            replace(
+                found,
+                scores=found.scores[kept[places]],
+                classes=found.classes[kept[places]],
+                truth=found.truth[kept[places]],
+                weights=found.weights[kept[places]],
+            )
+            for found, places in zip(self.lookups, self.places, strict=True)
+        ]
+        there = [number[places[kept[places]]] for places in self.places]
+        return Beside(lookups, there, self.weights[kept])
 
     def heard_by(self, branch: RetrievalBranch) -> Floats:
         """Give the ``(N, C)`` log vote shares."""
@@ -187,16 +207,16 @@ def choose_beside(
     Returns:
         The candidate with the least loss; of equals, the first in the order given.
     """
-    kept = every(len(base), base.shape[1])
+    rows = every(*base.shape)
+    base, found = base[rows], found.only(rows)
     truth = np.empty(len(base), dtype=np.int64)
     for lookup, places in zip(found.lookups, found.places, strict=True):
         truth[places] = lookup.truth
 
     def loss(branch: RetrievalBranch) -> float:
-        said = found.heard_by(branch)[kept]
-        heard = Heard(base[kept], said, truth[kept], found.weights[kept])
+        heard = Heard(base, found.heard_by(branch), truth, found.weights)
         answer = fused(fit_fusion([heard], counts), heard, counts)
-        return -float(heard.weights @ answer[np.arange(len(answer)), heard.truth])
+        return -float(heard.weights @ answer[np.arange(len(answer)), truth])
 
     most = max(lookup.scores.shape[1] for lookup in found.lookups)
     tried = [k for place, k in enumerate(ks) if place == 0 or ks[place - 1] < most]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rac.branches.base import log_softmax
-from rac.branches.retrieval import Lookup
+from rac.branches.retrieval import Lookup, RetrievalBranch
 from rac.classifier import RacClassifier
 from rac.errors import InputError
 from rac.fusion import Heard, fit_fusion, fused
@@ -188,6 +188,21 @@ def test_votes_are_chosen_by_what_they_add() -> None:
         base, beside, found.counts, ks=(2, 22, 44), temperatures=(0.5,), gammas=(0.7,)
     )
     assert chosen.k == 22
+    # Of very many rows some are asked: here every third, of two folds.
+    parts = [np.arange(0, rows, 2), np.arange(1, rows, 2)]
+    halves = [
+        replace(
+            found,
+            scores=found.scores[part],
+            classes=found.classes[part],
+            truth=truth[part],
+            weights=found.weights[part],
+        )
+        for part in parts
+    ]
+    votes = RetrievalBranch(22, 0.5, 0.7)
+    some = Beside(halves, parts, found.weights).only(slice(None, None, 3)).heard_by(votes)
+    np.testing.assert_array_equal(some, beside.heard_by(votes)[::3])
 
 
 def heard(rows: int, seed: int = 0) -> Heard:
