@@ -1,20 +1,32 @@
-"""Trains the image tower's projection head on cached trunk features."""
+"""Trains the image tower's projection head on cached trunk features.
+
+The head is two small networks side by side. *Meaning*: one hidden unit for each ImageNet class and
+the names of the classes behind them, which is nearly ConSE before any training; it is moved only a
+little, towards the teacher and the names of drawings. *Looks*: colours and patterns, in units of
+their own, so that learning them moves no meaning.
+"""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
+from training.mini.colours import COLOURS
 from training.mini.space import COLOUR_AXES, EMBED_DIM, MEANING_DIM, PATTERN_AXES
 from training.mini.teacher import Teacher
 from training.mini.trunk import FEATURE_DIM, Floats
 
 HIDDEN = 2 * EMBED_DIM
+CLASSES = 1000
+LOOKS = slice(COLOUR_AXES.start, PATTERN_AXES.stop)
+#: Logits of looks are this times the output, so that outputs are of the order of a unit vector's.
+_LOOK_SCALE = 6.0
 
 
 @dataclass(frozen=True)
@@ -40,23 +52,92 @@ class Labelled:
     meanings: torch.Tensor
 
 
-def build_head(teacher: Teacher) -> nn.Sequential:
-    """Make a head that begins near ConSE: hidden units are the classifier's rows, then their names.
+@dataclass(frozen=True)
+class HeadPlan:
+    """How the head is trained; chosen on held-out names and photos of GCompris.
 
-    Shapes are those of open_clip's ``timm_proj: mlp`` for an embedding of 512.
+    Attributes:
+        runs: trainings of the meaning, of different draws, whose weights are averaged: from the
+            same start they end near each other, and their mean forgets less than any of them.
+        steps: of each of them.
+        look_steps: of the looks.
+        batch: features in a step.
+        scenes: share of them that are labelled scenes; the rest belong to the teacher.
+        pseudo: share of pseudo images among those of the teacher; the rest are photos.
+        rate: of AdamW; ``look_rate`` of the looks.
+        first_rate: of the first layer, as a share of the rate.
+        names: weight of the names of scenes.
+        angle: weight of the cosine to the teacher, and ``nearness`` of its nearest names.
+        temperature: of similarities to names, ``softness`` of those that the names have themselves.
+        threshold: logit at which a class begins to be heard.
+        look_noise: standard deviation of what is added to features while looks are learnt, as large
+            as that of a feature over photos: without it drawings' colours are learnt, not photos'.
     """
+
+    runs: int = 3
+    steps: int = 500
+    look_steps: int = 2000
+    batch: int = 384
+    scenes: float = 1 / 3
+    pseudo: float = 0.8
+    rate: float = 1e-3
+    look_rate: float = 1e-3
+    first_rate: float = 0.3
+    names: float = 2.0
+    angle: float = 6.0
+    nearness: float = 1.5
+    temperature: float = 0.06
+    softness: float = 0.1
+    threshold: float = 3.0
+    look_noise: float = 0.4
+
+
+def _layers(part: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
+    first, last = part[0], part[2]
+    if not isinstance(first, nn.Linear) or not isinstance(last, nn.Linear):
+        raise TypeError("a part is linear, GELU, linear")
+    return first, last
+
+
+def start_meaning(teacher: Teacher, plan: HeadPlan) -> nn.Sequential:
+    """Make the part for meanings, ``(N, 1280)`` to ``(N, 240)``, near ConSE.
+
+    A unit is silent below the threshold and grows above it: a coarse exponential.
+    """
+    part = nn.Sequential(
+        nn.Linear(FEATURE_DIM, CLASSES), nn.GELU(), nn.Linear(CLASSES, MEANING_DIM, bias=False)
+    )
+    first, last = _layers(part)
+    with torch.no_grad():
+        first.weight.copy_(teacher.weight)
+        first.bias.copy_(teacher.bias - plan.threshold)
+        last.weight.copy_(0.5 * teacher.names.T)
+    return part
+
+
+def start_looks() -> nn.Sequential:
+    """Make the part for colours and patterns, ``(N, 1280)`` to ``(N, 15)``."""
+    units = HIDDEN - CLASSES
+    return nn.Sequential(
+        nn.Linear(FEATURE_DIM, units),
+        nn.GELU(),
+        nn.Linear(units, LOOKS.stop - LOOKS.start, bias=False),
+    )
+
+
+def join(meaning: nn.Sequential, looks: nn.Sequential) -> nn.Sequential:
+    """Put both parts into one head: open_clip's ``timm_proj: mlp`` for an embedding of 512."""
     head = nn.Sequential(
         nn.Linear(FEATURE_DIM, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, EMBED_DIM, bias=False)
     )
-    first, last = head[0], head[2]
-    if not isinstance(first, nn.Linear) or not isinstance(last, nn.Linear):
-        raise TypeError("the head is linear, GELU, linear")
+    first, last = _layers(head)
+    (of_meaning, to_meaning), (of_looks, to_looks) = _layers(meaning), _layers(looks)
     with torch.no_grad():
-        first.weight[:1000] = 0.5 * teacher.weight
-        first.bias[:1000] = 0.5 * (teacher.bias - 5.0)
-        last.weight.mul_(0.1)
-        last.weight[:MEANING_DIM, :1000] = teacher.names.T * 0.5
-        last.weight[:MEANING_DIM, teacher.places] *= 0.1
+        first.weight.copy_(torch.cat([of_meaning.weight, of_looks.weight]))
+        first.bias.copy_(torch.cat([of_meaning.bias, of_looks.bias]))
+        last.weight.zero_()
+        last.weight[:MEANING_DIM, :CLASSES] = to_meaning.weight
+        last.weight[LOOKS, CLASSES:] = to_looks.weight
     return head
 
 
@@ -104,99 +185,119 @@ class PseudoImages:
         return (self._base[at] + push @ self._steps).clamp(min=0.0)
 
 
-@dataclass(frozen=True)
-class HeadPlan:
-    """How the head is trained; chosen on held-out concepts, never on an evaluation set."""
-
-    steps: int = 1500
-    batch: int = 256
-    rate: float = 1e-3
-    first_rate: float = 0.3
-    names: float = 0.4
-    looks: float = 0.5
-    photos: float = 4.0
-    temperature: float = 0.06
-    softness: float = 0.1
-    weight_decay: float = 1e-3
-
-
-def _name_loss(
-    found: torch.Tensor, wanted: torch.Tensor, bank: torch.Tensor, plan: HeadPlan
-) -> torch.Tensor:
-    near = functional.log_softmax(found @ bank.T / plan.temperature, dim=-1)
-    ought = functional.softmax(wanted @ bank.T / plan.softness, dim=-1)
-    return (-(ought * near).sum(-1)).mean() + (1 - (found * wanted).sum(-1)).mean()
-
-
-def _look_loss(found: torch.Tensor, data: Labelled, rows: torch.Tensor) -> torch.Tensor:
-    guess = functional.log_softmax(found[:, COLOUR_AXES] * 6.0, dim=-1)
-    shares = data.colours[rows]
-    loss = (-(shares * guess).sum(-1)).mean()
-    pattern = data.pattern[rows]
-    known = pattern >= 0
-    if known.any():
-        kinds = found[known][:, PATTERN_AXES] * 6.0
-        loss = loss + 0.5 * functional.cross_entropy(kinds, pattern[known])
-    return loss
-
-
 def train_head(
-    head: nn.Sequential,
-    data: Labelled,
-    photos: torch.Tensor,
-    teacher: Teacher,
-    plan: HeadPlan,
-    seed: int,
-) -> None:
-    """Fit the head, in place.
+    data: Labelled, photos: torch.Tensor, teacher: Teacher, plan: HeadPlan, seed: int
+) -> nn.Sequential:
+    """Train both parts and join them.
 
     Args:
-        head: From `build_head`.
         data: Labelled scenes.
         photos: ``(P, 1280)`` features of unlabelled photos.
         teacher: Says where photos and pseudo images belong.
         plan: Weights and lengths.
         seed: Of the draws.
     """
+    runs = [train_meaning(data, photos, teacher, plan, seed + run) for run in range(plan.runs)]
+    return join(averaged(runs), train_looks(data, plan, seed))
+
+
+def averaged(parts: Sequence[nn.Sequential]) -> nn.Sequential:
+    """Average the weights of networks of one shape (Wortsman et al. 2022, a uniform soup)."""
+    mean = copy.deepcopy(parts[0])
+    with torch.no_grad():
+        for kept, *all_of_them in zip(
+            mean.parameters(), *(part.parameters() for part in parts), strict=True
+        ):
+            kept.copy_(torch.stack(all_of_them).mean(0))
+    return mean
+
+
+def train_meaning(
+    data: Labelled, photos: torch.Tensor, teacher: Teacher, plan: HeadPlan, seed: int
+) -> nn.Sequential:
+    """Train the part for meanings once; arguments are those of `train_head`."""
     from rich.progress import track
 
     rng = np.random.default_rng(seed)
     pseudo = PseudoImages(photos, teacher, seed)
-    groups = [
-        {"params": list(head[0].parameters()), "part": plan.first_rate},
-        {"params": list(head[2].parameters()), "part": 1.0},
-    ]
+    part = start_meaning(teacher, plan)
+    first, last = _layers(part)
     optimiser = torch.optim.AdamW(
-        groups, lr=plan.rate, weight_decay=plan.weight_decay, foreach=True
+        [
+            {"params": list(first.parameters()), "share": plan.first_rate},
+            {"params": list(last.parameters()), "share": 1.0},
+        ],
+        weight_decay=0.0,
     )
-    chances = _chances(data)
-    for step in track(range(plan.steps), description="image head"):
+    chances = data.weight.astype(np.float64) / data.weight.sum(dtype=np.float64)
+    labelled = round(plan.batch * plan.scenes)
+    drawn = round((plan.batch - labelled) * plan.pseudo)
+    for step in track(range(plan.steps), description="meaning"):
         done = step / plan.steps
         for group in optimiser.param_groups:
-            group["lr"] = plan.rate * group["part"] * min(1.0, 20 * done + 0.01) * (1.02 - done)
-        rows = torch.from_numpy(rng.choice(len(chances), plan.batch, p=chances))
-        drawn = torch.cat(
-            [pseudo.draw(plan.batch), photos[torch.randint(len(photos), (plan.batch // 4,))]]
+            group["lr"] = plan.rate * group["share"] * min(1.0, 20 * done + 0.01) * (1.02 - done)
+        rows = torch.from_numpy(rng.choice(len(chances), labelled, p=chances))
+        rows = rows[~data.tinted[rows]]
+        real = torch.from_numpy(rng.integers(len(photos), size=plan.batch - labelled - drawn))
+        taught = torch.cat([pseudo.draw(drawn), photos[real]])
+        out = part(torch.cat([taught, data.features[rows]]))
+        found = functional.normalize(out, dim=-1)
+        loss = _teacher_loss(found[: len(taught)], teacher(taught), data.meanings, plan)
+        loss = loss + plan.names * _name_loss(
+            found[len(taught) :], data.meanings[data.name[rows]], data.meanings, plan
         )
-        with torch.no_grad():
-            wanted = teacher(drawn)
-        out = head(torch.cat([data.features[rows], drawn]))
-        scenes, others = out[: plan.batch], out[plan.batch :]
-        meaning = functional.normalize(scenes[:, :MEANING_DIM], dim=-1)
-        named = ~data.tinted[rows]
-        loss = plan.names * _name_loss(
-            meaning[named], data.meanings[data.name[rows[named]]], data.meanings, plan
-        )
-        loss = loss + plan.looks * _look_loss(scenes, data, rows)
-        cosine = functional.cosine_similarity(others[:, :MEANING_DIM], wanted, dim=-1)
-        loss = loss + plan.photos * (1 - cosine).mean()
-        lengths = out[:, :MEANING_DIM].norm(dim=-1)
-        loss = loss + 0.1 * (lengths - 1).square().mean()
+        loss = loss + 0.1 * (out.norm(dim=-1) - 1).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+    return part
 
 
-def _chances(data: Labelled) -> npt.NDArray[np.float64]:
-    chances = data.weight.astype(np.float64)
-    return np.asarray(chances / chances.sum())
+def _teacher_loss(
+    found: torch.Tensor, wanted: torch.Tensor, bank: torch.Tensor, plan: HeadPlan
+) -> torch.Tensor:
+    """Be near the teacher, and above all have the same nearest names: a cosine alone blurs."""
+    ought = functional.softmax(wanted @ bank.T / plan.temperature, dim=-1)
+    near = functional.log_softmax(found @ bank.T / plan.temperature, dim=-1)
+    angle = (1 - (found * wanted).sum(-1)).mean()
+    return plan.angle * angle - plan.nearness * (ought * near).sum(-1).mean()
+
+
+def _name_loss(
+    found: torch.Tensor, wanted: torch.Tensor, bank: torch.Tensor, plan: HeadPlan
+) -> torch.Tensor:
+    ought = functional.softmax(wanted @ bank.T / plan.softness, dim=-1)
+    near = functional.log_softmax(found @ bank.T / plan.temperature, dim=-1)
+    return (-(ought * near).sum(-1)).mean() + (1 - (found * wanted).sum(-1)).mean()
+
+
+def train_looks(data: Labelled, plan: HeadPlan, seed: int) -> nn.Sequential:
+    """Train the part for colours and patterns on the scenes."""
+    from rich.progress import track
+
+    torch.manual_seed(seed)
+    rng, draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    part = start_looks()
+    optimiser = torch.optim.AdamW(part.parameters(), weight_decay=1e-3)
+    chances = data.weight.astype(np.float64) / data.weight.sum(dtype=np.float64)
+    for step in track(range(plan.look_steps), description="looks"):
+        for group in optimiser.param_groups:
+            group["lr"] = plan.look_rate * (1.02 - step / plan.look_steps)
+        rows = torch.from_numpy(rng.choice(len(chances), plan.batch, p=chances))
+        scenes = data.features[rows]
+        scenes = scenes + plan.look_noise * torch.randn(scenes.shape, generator=draws)
+        loss = _look_loss(part(scenes), data.colours[rows], data.pattern[rows])
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    return part
+
+
+def _look_loss(found: torch.Tensor, shares: torch.Tensor, pattern: torch.Tensor) -> torch.Tensor:
+    logits = found * _LOOK_SCALE
+    colours, kinds = logits[:, : len(COLOURS)], logits[:, len(COLOURS) :]
+    loss = (-(shares * functional.log_softmax(colours, dim=-1)).sum(-1)).mean()
+    known = pattern >= 0
+    if known.any():
+        loss = loss + 0.5 * functional.cross_entropy(kinds[known], pattern[known])
+    return loss

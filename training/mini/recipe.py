@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from training.mini.export import save_model
-from training.mini.imagehead import HeadPlan, Labelled, build_head, train_head
+from training.mini.imagehead import HeadPlan, Labelled, train_head
 from training.mini.packages import fetch_all
 from training.mini.pictures import Picture, all_pictures
 from training.mini.scenebank import SceneBank, build_scenes
@@ -83,10 +83,8 @@ def run(recipe: Recipe) -> Path:
     tower = _text_tower(recipe, texts, embedded, space, sentences)
     teacher = Teacher.build(load_classifier(), nouns, imagenet_synsets(), sentences, space)
     data = label(bank, pictures, sentences, space)
-    torch.manual_seed(recipe.seed)
-    head = build_head(teacher)
     photos = _photos(recipe, bank, pictures)
-    train_head(head, data, photos, teacher, recipe.head, recipe.seed)
+    head = train_head(data, photos, teacher, recipe.head, recipe.seed)
     return save_model(recipe.out, load_trunk(), head, tower)
 
 

@@ -97,9 +97,7 @@ class Teacher:
 
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``(N, 1280)`` features to ``(N, 240)`` unit vectors."""
-        logits = features @ self.weight.T + self.bias
-        logits[:, self.places] -= 3.0
-        likely = functional.softmax(logits, dim=-1)
+        likely = functional.softmax(features @ self.weight.T + self.bias, dim=-1)
         by_name = functional.normalize(likely @ self.names, dim=-1)
         fit = functional.normalize(likely.sqrt(), dim=-1) @ self.looks.T
         by_look = functional.normalize(functional.softmax(fit / 0.04, dim=-1) @ self.words, dim=-1)
