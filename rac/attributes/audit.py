@@ -17,6 +17,7 @@ from rac.attributes.known import Known, find_known
 from rac.attributes.prepare import Prepared
 from rac.attributes.zero_shot import PromptBank
 from rac.progress import progress_bar
+from retrieval_index import exact_search
 from retrieval_index.arrays import unit_norm
 from retrieval_index.files import replace_file
 
@@ -118,10 +119,11 @@ def _judged(
     ids = job.store.ids
     unit = unit_norm(features)
     remembered = np.flatnonzero(known.memory)
+    # One more than told, as a row of the memory finds itself.
+    k = min(_NEIGHBOURS + 1, len(remembered))
+    found = remembered[exact_search(unit[remembered], unit[judged.places], k).rows]
     for place in range(len(rows)):
-        near = unit[remembered] @ unit[judged.places[place]]
-        near[remembered == judged.places[place]] = -2.0
-        closest = remembered[np.argsort(-near, kind="stable")[:_NEIGHBOURS]]
+        closest = found[place][found[place] != judged.places[place]][:_NEIGHBOURS]
         yield Doubt(
             row=int(rows[place]),
             id=str(ids[int(rows[place])].as_py()),
