@@ -124,7 +124,7 @@ def test_a_memory_with_an_encoder_of_its_own_from_the_command_line(
 def test_lightning_does_not_advertise(
     catalogue: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="pytorch_lightning"):
         run(["fit", "--data.train", str(catalogue), *options(tmp_path / "run")])
     assert any("GPU available" in message for message in caplog.messages)
     assert not any("Tip" in message for message in caplog.messages)

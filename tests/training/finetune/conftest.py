@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,12 +23,16 @@ def towers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(autouse=True)
-def quick_runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Encoders run in torch without a measurement of what else there is."""
+def quick_runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Encoders run in torch without a measurement of what else there is; Lightning is quiet."""
     quick = partial(load_encoder, runtime="torch", precision="float32", device="cpu")
     monkeypatch.setattr("rac.encoders.load_encoder", quick)
     monkeypatch.setenv("RAC_CACHE_HOME", str(tmp_path / "cache"))
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logger = logging.getLogger("pytorch_lightning")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    yield
+    logger.setLevel(before)
 
 
 def write_table(folder: Path, name: str, colours: list[str], *, broken: bool = False) -> Path:
