@@ -12,7 +12,7 @@ import numpy as np
 from rac.attributes.features import sample_features
 from rac.attributes.filler import score_prompts
 from rac.attributes.folds import near_duplicate_groups
-from rac.attributes.judge import judge
+from rac.attributes.judge import count_together, judge
 from rac.attributes.known import Known, find_known
 from rac.attributes.prepare import Prepared
 from rac.attributes.zero_shot import PromptBank
@@ -105,6 +105,7 @@ def _judged(
         known,
         features,
         zero_shot,
+        counted=count_together(job.cells, name, known),
         groups=near_duplicate_groups(features),
         seed=job.options.seed,
     )

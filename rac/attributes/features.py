@@ -5,7 +5,7 @@ Letters of shapes: N rows, D embedding and T trunk dimensions, A alternatives, K
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,15 +177,13 @@ def fit_filler(
     names = list(schema.attributes)
     # Many small products: whole tasks go side by side, each in one thread.
     with single_threads(workers) as pool:
-        # Threads that share one product of a text tower wait for each other most of the time.
-        prompts = pool.submit(_read_prompts, cells, names, encoder)
         sampled = pool.submit(sample_features, embedding, trunk, ok, seed)
-        known_of = dict(
-            zip(names, pool.map(lambda name: find_known(cells, name, ok, seed), names), strict=True)
-        )
+        found = [pool.submit(find_known, cells, name, ok, seed) for name in names]
+        # Threads that share one product of a text tower wait for each other most of the time.
+        bank = None if encoder is None else PromptBank.encode(cells, names, encoder, pool)
+        known_of = {name: known.result() for name, known in zip(names, found, strict=True)}
         sample = sampled.result()
         shared = pool.submit(_SharedRows.of, known_of, sample.projection, trunk).result()
-        bank = prompts.result()
 
         def learn(name: str) -> AttributeFiller:
             known = known_of[name]
@@ -214,12 +212,6 @@ def fit_filler(
 
         fillers = dict(zip(names, pool.map(learn, names), strict=True))
     return Filler(sample.projection, bank, sample.centre, fillers)
-
-
-def _read_prompts(
-    cells: Cells, attributes: Iterable[str], encoder: Encoder | None
-) -> PromptBank | None:
-    return None if encoder is None else PromptBank.encode(cells, attributes, encoder)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def judge(
     features: FloatArray,
     zero_shot: FloatArray,
     *,
+    counted: Cooccurrence,
     groups: IntArray,
     seed: int,
     kinds: Sequence[int] = range(len(KINDS)),
@@ -79,6 +80,7 @@ def judge(
         known: the rows it is learnt from, M + J of them together.
         features: their projected trunk features.
         zero_shot: their (M + J, C) scores from prompts.
+        counted: what goes together, from :func:`count_together`.
         groups: their (M + J,) groups of near-duplicates, which are never parted.
         seed: of the folds.
         kinds: the kinds of evidence to go by.
@@ -93,7 +95,6 @@ def judge(
     seen = known.seen(cells)
     prompts = slot_scores(known.slot_count, zero_shot[places], seen, vocabulary.attribute, places)
     others = {other: codes[places] for other, codes in seen.codes.items() if other != name}
-    counted = count_together(cells, name, known)
     evidence = np.zeros((len(KINDS), len(places), known.slot_count), np.float32)
     fold_of = folds[places]
     remembered = np.flatnonzero(known.memory & (known.slots >= 0))

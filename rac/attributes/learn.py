@@ -71,7 +71,18 @@ def learn_attribute(
     enough = inside.sum() >= needed and (known.judged & inside).sum() >= 2
     if not enough or len(np.unique(known.slots[inside])) < 2:
         return without_memory(cells, name, known, zero_shot, prompts, logit_scale)
-    judged = judge(cells, name, known, features, zero_shot, groups=groups, seed=seed, kinds=kinds)
+    counted = count_together(cells, name, known)
+    judged = judge(
+        cells,
+        name,
+        known,
+        features,
+        zero_shot,
+        counted=counted,
+        groups=groups,
+        seed=seed,
+        kinds=kinds,
+    )
     count = len(vocabulary.names)
     right = judged.right
     absent = judged.best >= count
@@ -108,9 +119,7 @@ def learn_attribute(
         memory=AttributeMemory(features[remembered], memory_slots, known.slot_count),
         rows=known.rows[remembered],
         fusion=judged.fusion,
-        speaks=count_together(cells, name, known).spoken()
-        if ROW_CELLS in kinds
-        else Spoken.nothing(known.slot_count),
+        speaks=counted.spoken() if ROW_CELLS in kinds else Spoken.nothing(known.slot_count),
     )
 
 

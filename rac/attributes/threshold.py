@@ -13,9 +13,11 @@ import numpy.typing as npt
 from scipy.special import betainc, expit, logit  # type: ignore[import-untyped]
 
 from eval.binomial import clopper_pearson_lower
+from rac.attributes.most_wrong import most_wrong
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 CONFIDENCE = 0.95
 """How sure the promise is by default: the share of jobs in which it holds, at least."""
@@ -88,14 +90,14 @@ def fit_threshold(
     Each candidate is a hypothesis test: will the cells filled above it miss the target? Judged and
     filled cells are one lot, dealt at random into the two; how many wrong ones can have been dealt
     among the filled, given those seen among the judged, is hypergeometric (the exact prediction
-    bound of Thatcher 1964; see ``vouches``). So the promise is about the cells of this very job,
-    and stricter than one about a long run of them (Clopper and Pearson 1934). Looking
-    for the best of many candidates would break the promise, so they are tested in a fixed
-    sequence, from the more confident downwards, each at the full confidence, until one fails: the
-    chance of ever passing a false one stays below ``1 - confidence`` (Learn then Test, Angelopoulos
-    et al. 2021, arXiv 2110.01052, section 3.2, fixed-sequence testing). The sequence starts where
-    the probabilities themselves, and no knowledge of what was right, give the test its best
-    chance.
+    bound of Thatcher 1964; see :func:`rac.attributes.most_wrong.most_wrong`). So the promise is
+    about the cells of this very job, and stricter than one about a long run of them (Clopper and
+    Pearson 1934). Looking for the best of many candidates would break the promise, so they are
+    tested in a fixed sequence, from the more confident downwards, each at the full confidence,
+    until one fails: the chance of ever passing a false one stays below ``1 - confidence`` (Learn
+    then Test, Angelopoulos et al. 2021, arXiv 2110.01052, section 3.2, fixed-sequence testing). The
+    sequence starts where the probabilities themselves, and no knowledge of what was right, give the
+    test its best chance.
 
     A candidate is the probability of one of the cells, and those strictly above it are counted,
     so that given the candidate they are a plain sample of the cells above it.
@@ -134,13 +136,12 @@ def fit_threshold(
     hits = np.concatenate([[0], np.cumsum(right[order])])
     hoped = np.concatenate([[0.0], np.cumsum(np.clip(ranked, 0.0, 1.0))])
     share = max(1.0, job / known)
-    start = _most_promising(candidates, hoped[candidates], target, confidence, share)
-    passed: tuple[int, float] | None = None
-    for cells in candidates[start:].tolist():
-        if not vouches(int(hits[cells]), cells, math.ceil(share * cells), target, confidence):
-            break
-        passed = cells, float(clopper_pearson_lower(hits[cells], cells, confidence))
-    if passed is None:
+    filled = np.ceil(share * candidates).astype(np.int64)
+    allowed = most_wrong(candidates, filled, target, confidence)
+    start = _most_promising(candidates, allowed, hoped[candidates])
+    fails = np.flatnonzero((candidates - hits[candidates] > allowed)[start:])
+    passed = fails[0] if len(fails) else len(candidates) - start
+    if not passed:
         tried = int(candidates[start])
         return Threshold(
             None,
@@ -150,7 +151,7 @@ def fit_threshold(
             reason=f"no threshold keeps precision {target:g} with confidence {confidence:g}: of "
             f"the {tried} surest of {known} known cells {int(hits[tried])} came out right",
         )
-    cells, bound = passed
+    cells = int(candidates[start + passed - 1])
     return Threshold(
         above=0.0 if cells == known else float(ranked[cells]),
         target=target,
@@ -158,13 +159,11 @@ def fit_threshold(
         known=known,
         cells=cells,
         right=int(hits[cells]),
-        precision_bound=bound,
+        precision_bound=float(clopper_pearson_lower(hits[cells], cells, confidence)),
     )
 
 
-def value_offsets(
-    probability: Doubles, right: Bools, value: npt.NDArray[np.int64], count: int
-) -> Doubles:
+def value_offsets(probability: Doubles, right: Bools, value: IntArray, count: int) -> Doubles:
     """Give how much surer or less sure, in log odds, one should be of each value.
 
     A value that is mostly wrong when it is chosen must not hide behind the others' good average.
@@ -206,7 +205,7 @@ def shift_probability(probability: Doubles, offset: Doubles) -> Doubles:
     return moved
 
 
-def unproven(right: Bools, value: npt.NDArray[np.int64], above: Bools, count: int) -> Bools:
+def unproven(right: Bools, value: IntArray, above: Bools, count: int) -> Bools:
     """Say which values have not been right often enough above a threshold to be written.
 
     A bound over the whole attribute may hide a value that is mostly wrong, the rare ones above
@@ -234,7 +233,7 @@ def unproven(right: Bools, value: npt.NDArray[np.int64], above: Bools, count: in
     return held
 
 
-def _candidates(ranked: Doubles, needed: int) -> npt.NDArray[np.int64]:
+def _candidates(ranked: Doubles, needed: int) -> IntArray:
     """Give ascending numbers of cells to test, each a place where the probability drops."""
     known = len(ranked)
     drops = np.flatnonzero(np.concatenate([ranked[:-1] > ranked[1:], [True]])) + 1
@@ -243,67 +242,17 @@ def _candidates(ranked: Doubles, needed: int) -> npt.NDArray[np.int64]:
     return np.unique(drops[np.searchsorted(drops, wanted).clip(max=len(drops) - 1)])
 
 
-def vouches(hits: int, cells: int, filled: int, target: float, confidence: float) -> bool:
-    """Say whether judged cells vouch for the precision of others dealt from the same lot.
-
-    Were more than ``(1 - target) * filled`` of the filled cells wrong, the judged ones would hold
-    as few wrong ones as they do with a chance of at most ``1 - confidence``. Both a lot of the
-    stated size and an endless one (Clopper and Pearson) are asked, and both must agree.
+def _most_promising(candidates: IntArray, allowed: IntArray, hoped: Doubles) -> int:
+    """Give the place of the candidate whose test is likeliest to pass if ``hoped`` is right.
 
     Args:
-        hits: judged cells that were right.
-        cells: judged cells, at least 1.
-        filled: cells that the promise is about, at least 1.
-        target: in (0, 1).
-        confidence: in (0, 1).
-
-    >>> vouches(59, 59, 10**9, 0.95, 0.95), vouches(58, 58, 10**9, 0.95, 0.95)
-    (True, False)
-    >>> [vouches(hits, 1000, 1000, 0.95, 0.95) for hits in (966, 963)]
-    [True, False]
+        candidates: (C,) numbers of cells.
+        allowed: (C,) how many of them may be wrong; below zero where the test cannot pass.
+        hoped: (C,) how many of them are thought to be right.
     """
-    # As clopper_pearson_lower(hits, cells, confidence) < target, without inverting the function.
-    if hits < 1 or betainc(hits, cells - hits + 1, target) > 1 - confidence:
-        return False
-    seen = cells - hits
-    # The least number of wrong cells among the filled at which the promise is broken.
-    broken = math.floor((1 - target) * filled + 1e-9) + 1
-    wrong, lot = seen + broken, cells + filled
-    if wrong > lot:
-        return True
-    # The chance of exactly ``seen``, then those of fewer, each by its ratio to the one above it.
-    right = lot - wrong
-    likeliest = (
-        _log_choose(wrong, seen) + _log_choose(right, cells - seen) - _log_choose(lot, cells)
-    )
-    above = np.arange(seen, max(0, wrong - filled), -1, dtype=np.float64)
-    ratios = above * (right - cells + above) / ((wrong - above + 1) * (cells - above + 1))
-    return math.exp(likeliest) * (1 + float(np.cumprod(ratios).sum())) <= 1 - confidence
-
-
-def _log_choose(total: int, chosen: int) -> float:
-    return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
-
-
-def _most_promising(
-    candidates: npt.NDArray[np.int64],
-    hoped: Doubles,
-    target: float,
-    confidence: float,
-    share: float,
-) -> int:
-    """Give the place of the candidate whose test is likeliest to pass if ``hoped`` is right."""
-    chances = []
-    wrong = -1
-    for cells, hits in zip(candidates.tolist(), hoped.tolist(), strict=True):
-        filled = math.ceil(share * cells)
-        # More cells may hold more wrong ones; the number is looked for from the last one on.
-        while wrong < cells and vouches(cells - wrong - 1, cells, filled, target, confidence):
-            wrong += 1
-        while wrong >= 0 and not vouches(cells - wrong, cells, filled, target, confidence):
-            wrong -= 1
-        needed = cells - wrong
-        rate = min(hits / cells, 1 - 1e-9)
-        passes = 0.0 if needed > cells else float(betainc(needed, cells - needed + 1, rate))
-        chances.append(passes)
+    needed = candidates - allowed
+    rate = np.minimum(hoped / candidates, 1 - 1e-9)
+    chances = np.zeros(len(candidates))
+    passing = allowed >= 0
+    chances[passing] = betainc(needed[passing], allowed[passing] + 1, rate[passing])
     return int(np.argmax(chances))

@@ -5,7 +5,8 @@ Letters of shapes: N rows, Q of them asked for, D embedding dimensions, C values
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from retrieval_index.arrays import unit_norm
 IntArray = npt.NDArray[np.int64]
 
 _MOST_CONTEXTS = 200
+_STRETCH = 128
 
 SCALE_SHARE = 0.5
 """How much of the encoder's own logit scale is believed where no known cell can check it. The
@@ -81,19 +83,27 @@ class PromptBank:
     logit_scale: float
 
     @classmethod
-    def encode(cls, cells: Cells, attributes: Iterable[str], encoder: Encoder) -> PromptBank:
+    def encode(
+        cls,
+        cells: Cells,
+        attributes: Iterable[str],
+        encoder: Encoder,
+        pool: Executor | None = None,
+    ) -> PromptBank:
         """Encode every value of every attribute, ensembled over its templates and synonyms.
 
         Args:
             cells: the coded cells of the job's rows: vocabularies, and the contexts that occur.
             attributes: whose prompts are wanted.
             encoder: whose text tower reads the prompts.
+            pool: reads stretches of them side by side; one after another if None.
         """
         read = _PromptReader(encoder)
         contexts = {name: _contexts(cells, name) for name in attributes}
         for name, (_, _, rendered) in contexts.items():
             for templates in rendered:
                 read.note(cells.vocabularies[name], templates)
+        read.read(map if pool is None else pool.map)
         prompts = {
             name: Prompts(
                 vocabulary=cells.vocabularies[name],
@@ -146,7 +156,7 @@ class _PromptReader:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._numbers: dict[str, int] = {}
-        self._encoded: FloatArray | None = None
+        self._encoded: FloatArray = np.zeros((0, encoder.embedding_dim), np.float32)
 
     def note(self, vocabulary: Vocabulary, templates: Iterable[str]) -> None:
         """Take in the prompts of an attribute's values."""
@@ -154,12 +164,18 @@ class _PromptReader:
             for text in texts:
                 self._numbers.setdefault(text, len(self._numbers))
 
+    def read(self, each: Callable[..., Iterable[FloatArray]]) -> None:
+        """Encode what was taken in, stretch by stretch; ``each`` is ``map``, or one like it."""
+        texts = list(self._numbers)
+        stretches = [texts[start : start + _STRETCH] for start in range(0, len(texts), _STRETCH)]
+        self._encoded = np.concatenate(
+            [self._encoded, *each(self._encoder.encode_texts, stretches)]
+        )
+
     def vectors(self, vocabulary: Vocabulary, templates: Iterable[str]) -> FloatArray:
         """Give the (C, D) mean of each value's prompts, of unit norm (prompt ensembling, Radford
         et al. 2021, section 3.1.4).
         """
-        if self._encoded is None:
-            self._encoded = self._encoder.encode_texts(list(self._numbers))
         means = [
             self._encoded[[self._numbers[text] for text in texts]].mean(axis=0)
             for texts in _prompts(vocabulary, templates)

@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import hypergeom  # type: ignore[import-untyped]
 
 from eval.binomial import clopper_pearson_lower
+from rac.attributes.most_wrong import most_wrong
 from rac.attributes.threshold import (
     fit_threshold,
     shift_probability,
@@ -124,3 +126,22 @@ def test_offsets_stay_small_on_little_evidence() -> None:
     """By hand: one wrong cell at p = .5 solves -sigmoid(b) = b, b = -0.4012."""
     offsets = value_offsets(np.array([0.5]), np.array([False]), np.array([0]), 1)
     assert offsets[0] == pytest.approx(-0.4012, abs=1e-3)
+
+
+@pytest.mark.parametrize(("target", "confidence"), [(0.95, 0.95), (0.5, 0.8), (0.9, 0.3)])
+def test_most_wrong_is_the_most_at_which_both_bounds_hold(target: float, confidence: float) -> None:
+    """Against a slow loop over whole probabilities, for few cells and many to be filled."""
+    cells = np.array([1, 7, 60, 60, 200, 200])
+    filled = np.array([5, 7, 1, 600, 30, 100_000])
+    expected = []
+    for judged, others in zip(cells.tolist(), filled.tolist(), strict=True):
+        broken = math.floor((1 - target) * others + 1e-9) + 1
+        most = -1
+        for wrong in range(judged):
+            endless = clopper_pearson_lower(judged - wrong, judged, confidence) >= target
+            lot = hypergeom.cdf(wrong, judged + others, wrong + broken, judged) <= 1 - confidence
+            if not (endless and (lot or broken > others)):
+                break
+            most = wrong
+        expected.append(most)
+    assert most_wrong(cells, filled, target, confidence).tolist() == expected
