@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from rac.attributes.folds import assign_folds, near_duplicate_groups
+from rac.attributes.folds import assign_folds
 from rac.branches.votes import class_balanced_votes
 from retrieval_index import Memory, Neighbours
+from retrieval_index.duplicate_groups import near_duplicate_groups
 
 NEIGHBOURS = 10
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from retrieval_index.duplicate_groups import near_duplicate_groups
+
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
@@ -51,13 +53,11 @@ def assign_folds(
     if folds < 2:
         raise ValueError(f"cross-fitting needs at least two folds, got {folds}")
     generator = np.random.default_rng(seed)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = np.asarray(vectors / np.where(norms > 0, norms, 1.0), dtype=np.float32)
     assigned = np.zeros(len(vectors), dtype=np.int64)
     totals = np.zeros(folds)
     for index in np.unique(classes):
         rows = np.flatnonzero(classes == index)
-        clusters = _linked(unit[rows], near_duplicate)
+        clusters = near_duplicate_groups(vectors[rows], near_duplicate)
         filled = np.zeros(folds)
         for cluster in generator.permutation(clusters.max() + 1):
             members = rows[clusters == cluster]
@@ -113,18 +113,6 @@ def hold_out(
         if held.sum() >= len(labels) / folds / 2:
             break
     return held
-
-
-def _linked(unit: Floats, threshold: float) -> Integers:
-    """Number ``(M,)`` the connected components of rows ``(M, D)`` linked by their cosine."""
-    if threshold > 1 or len(unit) < 2:
-        return np.arange(len(unit), dtype=np.int64)
-    from sklearn.cluster import DBSCAN
-
-    # Where one row is enough for a core, DBSCAN's clusters are the connected components.
-    distances = np.clip(1.0 - unit @ unit.T, 0.0, None)
-    linked = DBSCAN(eps=max(1.0 - threshold, 1e-6), min_samples=1, metric="precomputed")
-    return np.asarray(linked.fit_predict(distances), dtype=np.int64)
 
 
 def _mostly_unfindable(classes: Integers, folds: Integers) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rac.attributes.features import sample_features
 from rac.attributes.filler import score_prompts
-from rac.attributes.folds import near_duplicate_groups
+from rac.attributes.folds import NEAR_DUPLICATE
 from rac.attributes.judge import count_together, judge
 from rac.attributes.known import Known, find_known
 from rac.attributes.prepare import Prepared
@@ -19,6 +19,7 @@ from rac.attributes.zero_shot import PromptBank
 from rac.progress import progress_bar
 from retrieval_index import exact_search
 from retrieval_index.arrays import unit_norm
+from retrieval_index.duplicate_groups import near_duplicate_groups
 from retrieval_index.files import replace_file
 
 _NEIGHBOURS = 5
@@ -105,8 +106,9 @@ def _judged(
         known,
         features,
         zero_shot,
+        seen=known.seen(job.cells),
         counted=count_together(job.cells, name, known),
-        groups=near_duplicate_groups(features),
+        groups=near_duplicate_groups(features, NEAR_DUPLICATE),
         seed=job.options.seed,
     )
     names = job.cells.vocabularies[name].names

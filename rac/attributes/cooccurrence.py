@@ -82,7 +82,11 @@ class Spoken:
             codes: for each column the (Q,) codes, below zero where there is no value.
             rows: Q.
         """
-        return np.asarray(self.columns.members(codes, rows) @ self.table, np.float32)
+        return self.told_by(self.columns.members(codes, rows))
+
+    def told_by(self, members: csr_array) -> FloatArray:
+        """Do the same for rows whose (Q, V) values :meth:`Columns.members` has looked up."""
+        return np.asarray(members @ self.table, np.float32)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,17 @@ class Cooccurrence:
             pairs = codes[name][known].astype(np.int64) * slot_count + slots[known]
             first, end = ends[place] * slot_count, ends[place + 1] * slot_count
             counts[first:end] = np.bincount(pairs, minlength=end - first)
+        table = counts.reshape(columns.values, slot_count)
+        return cls(columns, table, np.bincount(slots, minlength=slot_count))
+
+    @classmethod
+    def among(
+        cls, slots: IntArray, members: csr_array, columns: Columns, slot_count: int
+    ) -> Cooccurrence:
+        """Count N rows whose (N, V) values :meth:`Columns.members` has looked up."""
+        pairs = np.repeat(slots, np.diff(members.indptr))
+        pairs += members.indices.astype(np.int64) * slot_count
+        counts = np.bincount(pairs, minlength=columns.values * slot_count)
         table = counts.reshape(columns.values, slot_count)
         return cls(columns, table, np.bincount(slots, minlength=slot_count))
 

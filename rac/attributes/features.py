@@ -24,7 +24,7 @@ from rac.attributes.filler import (
     ruled_out,
     score_prompts,
 )
-from rac.attributes.folds import near_duplicate_groups
+from rac.attributes.folds import NEAR_DUPLICATE
 from rac.attributes.known import Known, find_known
 from rac.attributes.learn import learn_attribute
 from rac.attributes.projection import Projection
@@ -36,6 +36,7 @@ from rac.attributes.zero_shot import PromptBank
 from rac.encoders.base import Encoder, FloatArray
 from rac.errors import InputError
 from rac.workers import single_threads
+from retrieval_index.duplicate_groups import near_duplicate_groups
 
 PROJECTION_ROWS = 20_000
 
@@ -190,18 +191,18 @@ def fit_filler(
             places = np.arange(len(known.rows))
             if shared is None:
                 features = sample.projection.apply(trunk[known.rows])
-                groups = near_duplicate_groups(features)
+                groups = near_duplicate_groups(features, NEAR_DUPLICATE)
             else:
                 features, groups = shared.take(known.rows)
-            scores = score_prompts(
-                bank, name, embedding[known.rows], sample.centre, known.seen(cells), places
-            )
+            seen = known.seen(cells)
+            scores = score_prompts(bank, name, embedding[known.rows], sample.centre, seen, places)
             return learn_attribute(
                 cells,
                 name,
                 known,
                 features,
                 scores,
+                seen=seen,
                 prompts=bank is not None,
                 logit_scale=1.0 if bank is None else bank.logit_scale,
                 groups=groups,
@@ -237,7 +238,7 @@ class _SharedRows:
         if len(rows) ** 2 > sum(len(known.rows) ** 2 for known in known_of.values()):
             return None
         features = projection.apply(trunk[rows])
-        return cls(rows, features, near_duplicate_groups(features))
+        return cls(rows, features, near_duplicate_groups(features, NEAR_DUPLICATE))
 
     def take(self, rows: IntArray) -> tuple[FloatArray, IntArray]:
         """Give features and groups of some of the rows."""

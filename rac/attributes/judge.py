@@ -67,6 +67,7 @@ def judge(
     features: FloatArray,
     zero_shot: FloatArray,
     *,
+    seen: Cells,
     counted: Cooccurrence,
     groups: IntArray,
     seed: int,
@@ -80,6 +81,7 @@ def judge(
         known: the rows it is learnt from, M + J of them together.
         features: their projected trunk features.
         zero_shot: their (M + J, C) scores from prompts.
+        seen: their cells, from :meth:`Known.seen`.
         counted: what goes together, from :func:`count_together`.
         groups: their (M + J,) groups of near-duplicates, which are never parted.
         seed: of the folds.
@@ -92,9 +94,16 @@ def judge(
     places = places[np.argsort(folds[places], kind="stable")]
     ends = np.searchsorted(folds[places], np.arange(FOLDS + 1))
     stretches = [slice(*ends[fold : fold + 2].tolist()) for fold in range(FOLDS)]
-    seen = known.seen(cells)
     prompts = slot_scores(known.slot_count, zero_shot[places], seen, vocabulary.attribute, places)
-    others = {other: codes[places] for other, codes in seen.codes.items() if other != name}
+    # Looked up once: with many attributes, a look at each column for each fold took half the time.
+    shown = counted.columns.members(
+        {other: codes[places] for other, codes in seen.codes.items() if other != name}, len(places)
+    )
+    inside = np.flatnonzero(known.slots >= 0)
+    real = counted.columns.members(
+        {other: codes[known.rows[inside]] for other, codes in cells.codes.items() if other != name},
+        len(inside),
+    )
     evidence = np.zeros((len(KINDS), len(places), known.slot_count), np.float32)
     fold_of = folds[places]
     remembered = np.flatnonzero(known.memory & (known.slots >= 0))
@@ -117,13 +126,14 @@ def judge(
             kept=learn,
             moments=whole.without(parts[fold]),
         )
-        part = known.rows[(folds == fold) & (known.slots >= 0)]
-        rest = counted.without(_count(cells, name, part, known)).spoken()
-        spoken = {other: codes[asked] for other, codes in others.items()}
+        part = np.flatnonzero(folds[inside] == fold)
+        taken = Cooccurrence.among(
+            known.slots[inside[part]], real[part], counted.columns, known.slot_count
+        )
         evidence[:, asked] = memory.evidence(
             features[places[asked]],
             prompts[asked],
-            rest.evidence(spoken, count),
+            counted.without(taken).spoken().told_by(shown[asked]),
             neighbours=0,
         ).scores
     truth = known.slots[places]
@@ -158,20 +168,16 @@ def count_together(cells: Cells, name: str, known: Known) -> Cooccurrence:
     counted = np.zeros(len(cells.codes[name]), np.bool_)
     counted[:_COUNTED_ROWS] = (codes >= 0) | (codes == NOT_APPLICABLE) | _ruled_head(cells, name)
     counted[known.rows[known.slots >= 0]] = True
-    return _count(cells, name, np.flatnonzero(counted), known)
-
-
-def _ruled_head(cells: Cells, name: str) -> BoolArray:
-    return ruled_out(cells.take(slice(0, _COUNTED_ROWS)), name)
-
-
-def _count(cells: Cells, name: str, rows: IntArray, known: Known) -> Cooccurrence:
-    part = cells.take(rows)
+    part = cells.take(np.flatnonzero(counted))
     slots = part.codes[name].astype(np.int64)
     slots[slots < 0] = known.slot_count - 1
     others = {other: codes for other, codes in part.codes.items() if other != name}
     sizes = {other: len(cells.vocabularies[other].names) for other in others}
     return Cooccurrence.count(slots, others, Columns.of(sizes, known.slot_count), known.slot_count)
+
+
+def _ruled_head(cells: Cells, name: str) -> BoolArray:
+    return ruled_out(cells.take(slice(0, _COUNTED_ROWS)), name)
 
 
 def weighed_places(truth: IntArray, slot_count: int) -> IntArray:

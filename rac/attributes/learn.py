@@ -36,6 +36,7 @@ def learn_attribute(
     features: FloatArray,
     zero_shot: FloatArray,
     *,
+    seen: Cells,
     prompts: bool,
     logit_scale: float,
     groups: IntArray,
@@ -57,6 +58,7 @@ def learn_attribute(
         known: the rows it is learnt from, M + J of them together.
         features: their projected trunk features.
         zero_shot: their (M + J, C) scores from prompts; zeros where there are none.
+        seen: their cells, from :meth:`Known.seen`.
         prompts: whether ``zero_shot`` comes from prompts.
         logit_scale: of the encoder.
         groups: (M + J,) groups of near-duplicates, which are never parted.
@@ -70,7 +72,7 @@ def learn_attribute(
     needed = smallest_sample(target, confidence)
     enough = inside.sum() >= needed and (known.judged & inside).sum() >= 2
     if not enough or len(np.unique(known.slots[inside])) < 2:
-        return without_memory(cells, name, known, zero_shot, prompts, logit_scale)
+        return without_memory(cells, name, known, zero_shot, seen, prompts, logit_scale)
     counted = count_together(cells, name, known)
     judged = judge(
         cells,
@@ -78,6 +80,7 @@ def learn_attribute(
         known,
         features,
         zero_shot,
+        seen=seen,
         counted=counted,
         groups=groups,
         seed=seed,
@@ -128,6 +131,7 @@ def without_memory(
     name: str,
     known: Known,
     zero_shot: FloatArray,
+    seen: Cells,
     prompts: bool,
     logit_scale: float,
 ) -> AttributeFiller:
@@ -150,7 +154,6 @@ def without_memory(
     elif not prompts:
         above, reason = None, "too few known cells, and no encoder to read prompts with"
     elif with_value.any():
-        seen = known.seen(cells)
         places = np.flatnonzero(with_value)
         scores = slot_scores(count, zero_shot[places], seen, vocabulary.attribute, places)
         shares = zero_shot_probabilities(scores, logit_scale)

@@ -51,6 +51,11 @@ class Labelled:
     tinted: torch.Tensor
     meanings: torch.Tensor
 
+    def draw(self, count: int, rng: np.random.Generator) -> torch.Tensor:
+        """Draw ``(count,)`` scenes by their weights, with replacement."""
+        chances = self.weight.astype(np.float64) / self.weight.sum(dtype=np.float64)
+        return torch.from_numpy(rng.choice(len(chances), count, p=chances))
+
 
 @dataclass(frozen=True)
 class HeadPlan:
@@ -168,15 +173,15 @@ class PseudoImages:
     def draw(self, count: int) -> torch.Tensor:
         """Draw ``(count, 1280)``."""
         at = torch.randint(len(self._base), (count,), generator=self._generator)
-        mix = torch.zeros(count, 1000)
-        one = torch.randint(1000, (count,), generator=self._generator)
+        mix = torch.zeros(count, CLASSES)
+        one = torch.randint(CLASSES, (count,), generator=self._generator)
         mix[torch.arange(count), one] = 1.0
         word = torch.randint(len(self._looks), (count,), generator=self._generator)
-        drawn = self._looks[word] * -torch.log(self._uniform(count, 1000).clamp(min=1e-6))
+        drawn = self._looks[word] * -torch.log(self._uniform(count, CLASSES).clamp(min=1e-6))
         drawn = drawn / drawn.sum(1, keepdim=True)
         mix = torch.where(self._uniform(count, 1) < 0.6, drawn, mix)
         push = mix * (self._uniform(count, 1) * 9.0)
-        blur = torch.randn(count, 1000, generator=self._generator)
+        blur = torch.randn(count, CLASSES, generator=self._generator)
         push += blur * self._uniform(count, 1) * 0.25
         place = self._places[torch.randint(len(self._places), (count,), generator=self._generator)]
         push[torch.arange(count), place] += (
@@ -229,14 +234,13 @@ def train_meaning(
         ],
         weight_decay=0.0,
     )
-    chances = data.weight.astype(np.float64) / data.weight.sum(dtype=np.float64)
     labelled = round(plan.batch * plan.scenes)
     drawn = round((plan.batch - labelled) * plan.pseudo)
     for step in track(range(plan.steps), description="meaning"):
         done = step / plan.steps
         for group in optimiser.param_groups:
             group["lr"] = plan.rate * group["share"] * min(1.0, 20 * done + 0.01) * (1.02 - done)
-        rows = torch.from_numpy(rng.choice(len(chances), labelled, p=chances))
+        rows = data.draw(labelled, rng)
         rows = rows[~data.tinted[rows]]
         real = torch.from_numpy(rng.integers(len(photos), size=plan.batch - labelled - drawn))
         taught = torch.cat([pseudo.draw(drawn), photos[real]])
@@ -279,11 +283,10 @@ def train_looks(data: Labelled, plan: HeadPlan, seed: int) -> nn.Sequential:
     rng, draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     part = start_looks()
     optimiser = torch.optim.AdamW(part.parameters(), weight_decay=1e-3)
-    chances = data.weight.astype(np.float64) / data.weight.sum(dtype=np.float64)
     for step in track(range(plan.look_steps), description="looks"):
         for group in optimiser.param_groups:
             group["lr"] = plan.look_rate * (1.02 - step / plan.look_steps)
-        rows = torch.from_numpy(rng.choice(len(chances), plan.batch, p=chances))
+        rows = data.draw(plan.batch, rng)
         scenes = data.features[rows]
         scenes = scenes + plan.look_noise * torch.randn(scenes.shape, generator=draws)
         loss = _look_loss(part(scenes), data.colours[rows], data.pattern[rows])

@@ -10,12 +10,13 @@ from rac.attributes.cells import vocabulary_of
 from rac.attributes.combine import Fusion, FusionFit
 from rac.attributes.cooccurrence import Columns, Cooccurrence
 from rac.attributes.evidence import KINDS, AttributeMemory, log_shares
-from rac.attributes.folds import assign_folds, near_duplicate_groups
+from rac.attributes.folds import NEAR_DUPLICATE, assign_folds
 from rac.attributes.moments import Moments
 from rac.attributes.projection import Projection
 from rac.attributes.rows import Cells
 from rac.attributes.schema import parse_schema
 from rac.attributes.zero_shot import PromptBank, Prompts, zero_shot_probabilities
+from retrieval_index.duplicate_groups import near_duplicate_groups
 from tests.toy import ToyEncoder
 
 
@@ -31,7 +32,7 @@ def test_near_duplicates_share_a_fold_unless_they_are_most_of_the_rows() -> None
     rng = np.random.default_rng(0)
     features = rng.normal(size=(60, 30)).astype(np.float32)
     features[30:40] = features[:10] * 3
-    groups = near_duplicate_groups(features)
+    groups = near_duplicate_groups(features, NEAR_DUPLICATE)
     assert len(np.unique(groups)) == 50
     assert (groups[:10] == groups[30:40]).all()
     folds = assign_folds(np.zeros(60, np.int64), groups, 5, seed=1)
@@ -45,9 +46,9 @@ def test_blocks_of_the_near_duplicate_search_change_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     features = np.repeat(np.random.default_rng(0).normal(size=(20, 8)), 2, axis=0).astype("f4")
-    whole = near_duplicate_groups(features)
-    monkeypatch.setattr("rac.attributes.folds._BLOCK", 7)
-    assert near_duplicate_groups(features).tolist() == whole.tolist()
+    whole = near_duplicate_groups(features, NEAR_DUPLICATE)
+    monkeypatch.setattr("retrieval_index.duplicate_groups._BLOCK", 7)
+    assert near_duplicate_groups(features, NEAR_DUPLICATE).tolist() == whole.tolist()
 
 
 def test_every_value_is_dealt_over_all_folds() -> None:
@@ -205,6 +206,23 @@ def test_what_several_cells_say_adds_up() -> None:
             if codes[name][row] >= 0:
                 expected += table[first + codes[name][row]]
         assert found[row].tolist() == expected.tolist()
+
+
+def test_rows_whose_values_are_looked_up_are_counted_as_columns_are() -> None:
+    draw = np.random.default_rng(1)
+    codes = {name: draw.integers(-2, 3, 50).astype(np.int32) for name in ("colour", "size")}
+    slots = draw.integers(0, 4, 50)
+    columns = Columns.of({"colour": 3, "size": 3}, 4)
+    some = np.array([3, 4, 20, 49])
+    found = Cooccurrence.among(slots[some], columns.members(codes, 50)[some], columns, 4)
+    expected = Cooccurrence.count(
+        slots[some], {name: column[some] for name, column in codes.items()}, columns, 4
+    )
+    assert found.counts.tolist() == expected.counts.tolist()
+    assert found.slots.tolist() == expected.slots.tolist()
+    nothing = Columns.of({}, 4)
+    alone = Cooccurrence.among(slots, nothing.members({}, 50), nothing, 4)
+    assert alone.counts.shape == (0, 4)
 
 
 def test_a_memory_is_the_same_whether_its_moments_are_summed_or_what_others_had_is_taken_off() -> (
