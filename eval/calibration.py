@@ -22,6 +22,8 @@ class Reliability:
         confidence: (B,) mean confidence; NaN in an empty bin.
         accuracy: (B,) share of right rows; NaN in an empty bin.
         error: expected calibration error in [0, 1]; None where there are no rows.
+        by_chance: the error to be expected of so many rows though every confidence be exactly
+            right; None where there are no rows. With few rows in a bin, luck alone leaves a gap.
     """
 
     edges: Floats
@@ -29,13 +31,16 @@ class Reliability:
     confidence: Floats
     accuracy: Floats
     error: float | None
+    by_chance: float | None
 
 
 def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 15) -> Reliability:
     """Reliability diagram and expected calibration error of top-1 predictions.
 
     The error is the mean over the rows of |accuracy - confidence| of their bin; Naeini et al.,
-    AAAI 2015; Guo et al., ICML 2017 (arXiv 1706.04599), equation 3.
+    AAAI 2015; Guo et al., ICML 2017 (arXiv 1706.04599), equation 3. A bin's gap by chance is
+    taken for normal, with the variance p (1 - p) of every row's outcome: its mean size is
+    sqrt(2 / pi) standard deviations.
 
     Args:
         confidence: (N,) probability given to the predicted class, in [0, 1].
@@ -50,6 +55,8 @@ def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 1
     array([1, 2])
     >>> diagram.error  # (1 * |0 - 0.15| + 2 * |0.5 - 0.9|) / 3
     0.3166...
+    >>> diagram.by_chance  # sqrt(2 / pi) * (sqrt(.1275) + sqrt(.0475 + .1275)) / 3
+    0.2062...
     """
     if bins < 1:
         raise ReportFault(f"bins must be at least 1, not {bins}")
@@ -64,11 +71,13 @@ def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 1
     filled = counts > 0
     np.divide(np.bincount(bin_of, weights=sure, minlength=bins), counts, out=mean, where=filled)
     np.divide(np.bincount(bin_of, weights=right, minlength=bins), counts, out=hit, where=filled)
-    error = None
+    error = by_chance = None
     if len(sure):
         gaps = np.abs(hit[filled] - mean[filled])
         error = float(np.sum(counts[filled] * gaps) / len(sure))
-    return Reliability(edges=edges, counts=counts, confidence=mean, accuracy=hit, error=error)
+        variances = np.bincount(bin_of, weights=sure * (1 - sure), minlength=bins)
+        by_chance = float(np.sqrt(2 / np.pi * variances).sum() / len(sure))
+    return Reliability(edges, counts, mean, hit, error, by_chance)
 
 
 def expected_calibration_error(

@@ -223,7 +223,7 @@ def _calibration(diagram: Reliability) -> CalibrationSummary:
         )
         for i, rows in enumerate(diagram.counts)
     ]
-    return CalibrationSummary(error=diagram.error, bins=bins)
+    return CalibrationSummary(error=diagram.error, by_chance=diagram.by_chance, bins=bins)
 
 
 def _selective(curve: RiskCoverage) -> SelectiveSummary:

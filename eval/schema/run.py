@@ -70,6 +70,9 @@ class CalibrationSummary(Record):
     """Confidence against accuracy."""
 
     error: float | None = Field(description="expected calibration error, bins of equal width")
+    by_chance: float | None = Field(
+        description="the error that exactly right confidences would show on so few rows, on average"
+    )
     bins: list[Bin]
 
 

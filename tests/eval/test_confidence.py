@@ -46,9 +46,22 @@ def test_risk_coverage_is_that_of_the_loop(seed):
         assert curve.coverage_at(precision) == pytest.approx(max(reached, default=0))
 
 
+@pytest.mark.parametrize("rows", [60, 500])
+def test_the_error_by_chance_is_what_right_confidences_show(rows):
+    """Against the mean of 500 draws; the sum of 15 gaps varies by a few per cent of it."""
+    rng = np.random.default_rng(rows)
+    confidence = rng.random(rows) ** 0.5
+    drawn = [
+        expected_calibration_error(confidence, rng.random(rows) < confidence) for _ in range(500)
+    ]
+    expected = reliability(confidence, np.ones(rows, bool)).by_chance
+    assert expected == pytest.approx(np.mean(drawn), rel=0.06)
+
+
 def test_no_rows_have_no_error_and_no_area():
     none = np.zeros(0, bool)
     assert reliability([], none).error is None
+    assert reliability([], none).by_chance is None
     assert risk_coverage([], none).area is None
 
 
