@@ -7,8 +7,10 @@ branches. Hence all that is chosen here is chosen on validation rows.
 A memory of the training rows alone adds nothing to a base branch whose encoder was tuned on them:
 all that such neighbours know it has learnt. Two memories know more. One is of another encoder, such
 as the one before the tuning. The other holds the validation rows too: by what chooses one must not
-train, but it can be remembered. Each validation row is then asked about with the others of its fold
-left out of the memory, near-duplicates in one fold.
+train, but it can be remembered. Even so, each validation row is asked about with none of the others
+in the memory. They come from one photographer, shop or week, are nearer to each other than to any
+row to come, and would praise a memory of themselves: of the Grocery Store data set's they said .957
+where test rows say .899.
 
 Votes are chosen by what they add to the base branch, not by how well they do alone. And validation
 rows are few, and seldom quite like the rows to come, while a tuned base branch is good: the fusion
@@ -18,11 +20,10 @@ leaves it no further than they demand, see :func:`fit_beside`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
 from rac.branches.base import Floats, Integers
 from rac.branches.retrieval import Lookup, RetrievalBranch
@@ -31,7 +32,6 @@ from rac.fusion import Fusion, Heard, fit_fusion, fused, unfitted_fusion
 from retrieval_index import EvenedMetric, exact_search
 from training.crossfit import fit_metric
 from training.data import FeatureData
-from training.folds import findable_folds
 from training.held_out import Choice, class_balanced_weights
 from training.memory_rows import MemoryRows
 from training.module import CosineHeads
@@ -73,8 +73,9 @@ def choose_for_own_memory(
     truth, counts = fitted.index(validation.labels), fitted.counts[0]
     found = _look_up(data, own, metric, truth)
     base = heads.head(0).log_probabilities(fitted.metrics[0].apply(validation.vectors))
-    branch = choose_beside(base, found, counts)
-    heard = Heard(base, found.heard_by(branch), truth, found.weights)
+    branch = choose_beside(base, found)
+    votes = branch.log_probabilities(found.scores, found.classes, counts)
+    heard = Heard(base, votes, truth, found.weights)
     return Choice(branch, None, heard, fusion=fit_beside(heard, counts)), metric
 
 
@@ -114,78 +115,18 @@ def fit_beside(
     return fit_fusion([heard], counts, start=alone, ridge=ridge)
 
 
-@dataclass(frozen=True, eq=False)
-class Beside:
-    """What N validation rows found among the training rows, and among each other where so wanted.
-
-    Attributes:
-        lookups: one for each fold of them; a row never finds one of its own fold.
-        places: the rows of each lookup.
-        weights: ``(N,)`` the say of each row.
-    """
-
-    lookups: Sequence[Lookup]
-    places: Sequence[Integers]
-    weights: npt.NDArray[np.float64]
-
-    def only(self, rows: slice) -> Beside:
-        """Give the same of some of the rows."""
-        kept = np.zeros(len(self.weights), dtype=np.bool_)
-        kept[rows] = True
-        number = np.cumsum(kept) - 1
-        lookups = [
-            replace(
-                found,
-                scores=found.scores[kept[places]],
-                classes=found.classes[kept[places]],
-                truth=found.truth[kept[places]],
-                weights=found.weights[kept[places]],
-            )
-            for found, places in zip(self.lookups, self.places, strict=True)
-        ]
-        there = [number[places[kept[places]]] for places in self.places]
-        return Beside(lookups, there, self.weights[kept])
-
-    def heard_by(self, branch: RetrievalBranch) -> Floats:
-        """Give the ``(N, C)`` log vote shares."""
-        said = np.empty((len(self.weights), len(self.lookups[0].counts)), dtype=np.float32)
-        for found, places in zip(self.lookups, self.places, strict=True):
-            said[places] = branch.log_probabilities(found.scores, found.classes, found.counts)
-        return said
-
-
-def _look_up(data: FeatureData, own: MemoryRows, metric: EvenedMetric, truth: Integers) -> Beside:
-    classes, names = data.fitted.classes, len(data.fitted.names)
+def _look_up(data: FeatureData, own: MemoryRows, metric: EvenedMetric, truth: Integers) -> Lookup:
+    """Look the validation rows up among the training rows."""
+    fitted = data.fitted
     space, queries = metric.apply(own.rows.averaged()), metric.apply(own.validation.vectors)
-    weights = class_balanced_weights(truth, truth >= 0, names)
-    fold = np.zeros(len(truth), dtype=np.int64)
-    if own.memorise_validation:
-        fold = findable_folds(
-            own.validation.vectors,
-            truth,
-            _FOLDS,
-            near_duplicate=data.near_duplicate,
-            seed=data.seed,
-        )
-        space, classes = np.concatenate([space, queries]), np.concatenate([classes, truth])
-    of_row = np.full(len(classes), -1, dtype=np.int64)
-    of_row[len(data.fitted.classes) :] = fold if own.memorise_validation else fold[:0]
-    lookups, places = [], []
-    for number in np.unique(fold):
-        asking, kept = np.flatnonzero(fold == number), np.flatnonzero(of_row != number)
-        near = exact_search(space[kept], queries[asking], min(max(_KS), len(kept)))
-        counts = np.bincount(classes[kept], minlength=names)
-        lookups.append(
-            Lookup(near.scores, classes[kept[near.rows]], counts, truth[asking], weights[asking])
-        )
-        places.append(asking)
-    return Beside(lookups, places, weights)
+    near = exact_search(space, queries, min(max(_KS), len(space)))
+    weights = class_balanced_weights(truth, truth >= 0, len(fitted.names))
+    return Lookup(near.scores, fitted.classes[near.rows], fitted.counts[0], truth, weights)
 
 
 def choose_beside(
     base: Floats,
-    found: Beside,
-    counts: Integers,
+    found: Lookup,
     *,
     ks: Sequence[int] = _KS,
     temperatures: Sequence[float] = _TEMPERATURES,
@@ -198,8 +139,7 @@ def choose_beside(
 
     Args:
         base: ``(N, C)`` log-probabilities of the base branch.
-        found: what the same N rows found in the memory.
-        counts: ``(C,)`` training rows of each class.
+        found: what the same N rows found among the training rows.
         ks: numbers of neighbours to try; those beyond the neighbours found are as good as all.
         temperatures: temperatures to try.
         gammas: exponents to try.
@@ -207,18 +147,17 @@ def choose_beside(
     Returns:
         The candidate with the least loss; of equals, the first in the order given.
     """
-    rows = every(*base.shape)
-    base, found = base[rows], found.only(rows)
-    truth = np.empty(len(base), dtype=np.int64)
-    for lookup, places in zip(found.lookups, found.places, strict=True):
-        truth[places] = lookup.truth
+    rows, counts = every(*base.shape), found.counts
+    scores, classes = found.scores[rows], found.classes[rows]
+    base, truth, weights = base[rows], found.truth[rows], found.weights[rows]
 
     def loss(branch: RetrievalBranch) -> float:
-        heard = Heard(base, found.heard_by(branch), truth, found.weights)
+        votes = branch.log_probabilities(scores, classes, counts)
+        heard = Heard(base, votes, truth, weights)
         answer = fused(fit_fusion([heard], counts), heard, counts)
-        return -float(heard.weights @ answer[np.arange(len(answer)), truth])
+        return -float(weights @ answer[np.arange(len(answer)), truth])
 
-    most = max(lookup.scores.shape[1] for lookup in found.lookups)
+    most = scores.shape[1]
     tried = [k for place, k in enumerate(ks) if place == 0 or ks[place - 1] < most]
     candidates = [RetrievalBranch(k, t, g) for k, t, g in product(tried, temperatures, gammas)]
     return candidates[int(np.argmin([loss(candidate) for candidate in candidates]))]
