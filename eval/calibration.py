@@ -77,7 +77,14 @@ def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 1
         error = float(np.sum(counts[filled] * gaps) / len(sure))
         variances = np.bincount(bin_of, weights=sure * (1 - sure), minlength=bins)
         by_chance = float(np.sqrt(2 / np.pi * variances).sum() / len(sure))
-    return Reliability(edges, counts, mean, hit, error, by_chance)
+    return Reliability(
+        edges=edges,
+        counts=counts,
+        confidence=mean,
+        accuracy=hit,
+        error=error,
+        by_chance=by_chance,
+    )
 
 
 def expected_calibration_error(

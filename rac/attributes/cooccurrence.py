@@ -107,7 +107,7 @@ class Cooccurrence:
     def count(
         cls, slots: IntArray, codes: Mapping[str, CodeArray], columns: Columns, slot_count: int
     ) -> Cooccurrence:
-        """Count N rows.
+        """Count N rows, column by column: of a wide table no more is held than one column takes.
 
         Args:
             slots: (N,) each row's slot.

@@ -98,19 +98,21 @@ class PromptBank:
             encoder: whose text tower reads the prompts.
             pool: reads stretches of them side by side; one after another if None.
         """
-        read = _PromptReader(encoder)
+        reader = _PromptReader(encoder)
         contexts = {name: _contexts(cells, name) for name in attributes}
         for name, (_, _, rendered) in contexts.items():
             for templates in rendered:
-                read.note(cells.vocabularies[name], templates)
-        read.read(map if pool is None else pool.map)
+                reader.note(cells.vocabularies[name], templates)
+        reader.encode(map if pool is None else pool.map)
         prompts = {
             name: Prompts(
                 vocabulary=cells.vocabularies[name],
                 columns=columns,
                 contexts=numbers,
                 templates=rendered,
-                vectors=np.stack([read.vectors(cells.vocabularies[name], one) for one in rendered]),
+                vectors=np.stack(
+                    [reader.vectors(cells.vocabularies[name], one) for one in rendered]
+                ),
             )
             for name, (columns, numbers, rendered) in contexts.items()
         }
@@ -164,7 +166,7 @@ class _PromptReader:
             for text in texts:
                 self._numbers.setdefault(text, len(self._numbers))
 
-    def read(self, each: Callable[..., Iterable[FloatArray]]) -> None:
+    def encode(self, each: Callable[..., Iterable[FloatArray]]) -> None:
         """Encode what was taken in, stretch by stretch; ``each`` is ``map``, or one like it."""
         texts = list(self._numbers)
         stretches = [texts[start : start + _STRETCH] for start in range(0, len(texts), _STRETCH)]
