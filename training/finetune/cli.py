@@ -18,12 +18,14 @@ from training.finetune.module import TowerTuner, trained_folder
 from training.fit import restore_best
 
 _FEATURES = "features"
+_MEMORY_ENCODER = "memory_encoder"
 
 
 class FinetuneCLI(ModeCLI):
     """Trains the image tower; what comes after it is the command line over embeddings.
 
-    ``fit`` writes the tuned encoder to ``encoder`` of the run's folder, fits a head on its
+    ``fit`` writes the tuned encoder to ``encoder`` of the run's folder, and to ``memory_encoder``
+    where the memory is to see the pictures larger; then it fits a head on its
     features, builds the memory and fits the fusion, into ``model``. The other subcommands are about
     that model.
     """
@@ -42,9 +44,15 @@ class FinetuneCLI(ModeCLI):
         restore_best(self.trainer, self.model)
         for name, figure in sorted(self.trainer.callback_metrics.items()):
             sys.stderr.write(f"head alone, last epoch: {name:12} {float(figure):.3f}\n")
-        folder = write_encoder(
-            self.model.visual(), self.datamodule.encoder_name, trained_folder(self.root)
-        )
+        data, visual = self.datamodule, self.model.visual()
+        folder = write_encoder(visual, data.encoder_name, trained_folder(self.root))
+        if data.memory_image_size is not None:
+            write_encoder(
+                visual,
+                data.encoder_name,
+                self.root / _MEMORY_ENCODER,
+                image_size=data.memory_image_size,
+            )
         say(f"{folder} is the tuned encoder; now head, memory and fusion")
         self._over_embeddings("fit", self.root / _FEATURES)
 
@@ -85,9 +93,12 @@ class FinetuneCLI(ModeCLI):
     def _to_fit(self) -> dict[str, object]:
         data = self.datamodule
         tuned = data.memory == "tuned"
-        by_validation = data.memorise_validation or not tuned
+        memory: str | Path | None = None if tuned else data.encoder_name
+        if data.memory_image_size is not None:
+            memory = (self.root / _MEMORY_ENCODER).resolve()
+        by_validation = data.memorise_validation or memory is not None
         return {
-            "data.memory_encoder": None if tuned else data.encoder_name,
+            "data.memory_encoder": memory,
             "data.memorise_validation": str(data.memorise_validation).lower(),
             # The tower has learnt to see crops and mirror images as one.
             "data.views_below": 0 if tuned else None,

@@ -107,6 +107,10 @@ class ImageData(pl.LightningDataModule):
         memory: what embeds the memory: the ``tuned`` encoder, or the ``frozen`` one, as it was
             before the training. To that, other images are near than to the tuned one; every image
             is then embedded twice.
+        memory_image_size: side in pixels at which the tuned encoder looks at whole pictures for the
+            memory; null for just what the base branch sees. Larger than the encoder's own, it sees
+            details that the base branch does not; every image is then embedded twice. Towers that
+            take one size only refuse others.
         memorise_validation: whether the memory holds the validation rows too. Of the training rows
             the tuned encoder has learnt all that they could tell as neighbours.
         batch_size: rows of one training step.
@@ -140,6 +144,7 @@ class ImageData(pl.LightningDataModule):
         encoder: str = "mini",
         space: Space = "trunk",
         memory: MemoryOf = "tuned",
+        memory_image_size: int | None = None,
         memorise_validation: bool = True,
         batch_size: int = 32,
         image_size: int | None = None,
@@ -158,8 +163,11 @@ class ImageData(pl.LightningDataModule):
             raise InputError("batch sizes must be at least 1, and workers at least 0")
         if not 0 < held_out < 1:
             raise InputError(f"held_out must be above 0 and below 1, got {held_out}")
-        if image_size is not None and image_size < 1:
-            raise InputError(f"image_size must be at least 1, got {image_size}")
+        for name, side in (("image_size", image_size), ("memory_image_size", memory_image_size)):
+            if side is not None and side < 1:
+                raise InputError(f"{name} must be at least 1, got {side}")
+        if memory_image_size is not None and memory == "frozen":
+            raise InputError("memory_image_size is for a memory of the tuned encoder, not frozen")
         self.frozen = TableData(
             train,
             val,
@@ -177,6 +185,7 @@ class ImageData(pl.LightningDataModule):
         self.encoder_name = encoder
         self.space: Space = space
         self.memory: MemoryOf = memory
+        self.memory_image_size = memory_image_size
         self.memorise_validation = memorise_validation
         self.batch_size, self.embed_batch_size = batch_size, embed_batch_size
         self.image_size = image_size

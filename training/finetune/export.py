@@ -19,7 +19,9 @@ from retrieval_index.files import replace_file
 WEIGHTS_FILE = "open_clip_model.safetensors"
 
 
-def write_encoder(visual: nn.Module, source: str, folder: Path) -> Path:
+def write_encoder(
+    visual: nn.Module, source: str, folder: Path, *, image_size: int | None = None
+) -> Path:
     """Write config and weights: of the image tower as trained, of the text tower as before.
 
     Args:
@@ -27,6 +29,7 @@ def write_encoder(visual: nn.Module, source: str, folder: Path) -> Path:
         source: name of the encoder that it was trained from.
         folder: to write to; what it held of an encoder is replaced. The config is written last,
             and without it the folder is no encoder.
+        image_size: side in pixels at which it is to look at whole pictures; as before if None.
 
     Returns:
         The folder.
@@ -40,9 +43,12 @@ def write_encoder(visual: nn.Module, source: str, folder: Path) -> Path:
     with replace_file(folder / WEIGHTS_FILE) as draft:
         save_file(_plain(model.state_dict()), draft, metadata={"format": "pt"})
     preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
-    if photo_crop != 1:
-        preprocessing[PHOTO_CROP] = photo_crop
     config = {"model_cfg": open_clip.get_model_config(name), "preprocess_cfg": preprocessing}
+    if image_size is not None:
+        preprocessing["size"] = [image_size, image_size]
+        config["model_cfg"]["vision_cfg"]["image_size"] = image_size
+    elif photo_crop != 1:
+        preprocessing[PHOTO_CROP] = photo_crop
     with replace_file(folder / CONFIG_FILE) as draft:
         draft.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return folder

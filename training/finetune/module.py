@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import open_clip
 import torch
-from open_clip.transformer import VisionTransformer
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, normalize
@@ -129,11 +128,7 @@ class TowerTuner(FaithfulModule):
         data = self.data
         model, _, _ = create_model(*open_clip_name(data.encoder_name))
         visual = model.visual
-        if isinstance(visual, VisionTransformer) and data.size != data.frozen.encoder.image_size:
-            raise InputError(
-                f"the image tower of {data.encoder_name} takes images of "
-                f"{data.frozen.encoder.image_size} only, not {data.size}: leave --data.image_size"
-            )
+        _require_sizes(visual, data)
         self._visual = [visual]
         if self.tune == "lora":
             self._adapted = add_lora(visual, self.rank)
@@ -246,6 +241,25 @@ class TowerTuner(FaithfulModule):
         ]
         head = {"params": [self.directions, self.log_scale], "lr": self.head_rate}
         return [*groups, {**head, "weight_decay": 0.0}]
+
+
+def _require_sizes(visual: nn.Module, data: ImageData) -> None:
+    """Refuse sizes that the tower does not take, before anything is trained."""
+    own = data.frozen.encoder.image_size
+    asked = {"image_size": data.size}
+    if data.memory_image_size is not None:
+        asked["memory_image_size"] = (data.memory_image_size, data.memory_image_size)
+    for option, size in asked.items():
+        if size == own:
+            continue
+        try:
+            with torch.no_grad():
+                visual.eval()(torch.zeros(1, 3, *size))
+        except (AssertionError, RuntimeError, ValueError) as problem:
+            raise InputError(
+                f"the image tower of {data.encoder_name} does not take images of {size}, only of "
+                f"{own}: leave --data.{option} ({problem})"
+            ) from problem
 
 
 def trained_folder(root: str | Path) -> Path:

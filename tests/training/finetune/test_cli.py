@@ -20,10 +20,12 @@ from training.cli import CONFIGS, ready_configs, run
 from training.data import Batch
 from training.finetune.cli import FinetuneCLI
 from training.finetune.data import ImageData
+from training.finetune.export import WEIGHTS_FILE
 from training.finetune.module import TowerTuner
 from training.folds import hold_out
 
 EPOCHS = 4
+ENCODERS = ("encoder", "memory_encoder")
 
 
 class KilledError(BaseException):
@@ -127,6 +129,34 @@ def test_a_memory_of_the_tuned_encoder_holds_the_validation_rows_too(
     less = {"data.memorise_validation": "false", "trainer.max_epochs": 1}
     fit(catalogue, towers["timm"], tmp_path / "less", **less)
     assert len(RacClassifier.load(tmp_path / "less/model").memory) == 18
+
+
+def test_a_memory_that_sees_the_pictures_larger(
+    catalogue: tuple[Path, Path], towers: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    fit(catalogue, towers["timm"], out, **{"data.memory_image_size": 48, "trainer.max_epochs": 1})
+    tuned = rac.encoders.load_encoder(str(out / "encoder"))
+    larger = rac.encoders.load_encoder(str(out / "memory_encoder"))
+    assert larger.image_size == (48, 48) != tuned.image_size
+    ours, theirs = (load_file(str(out / name / WEIGHTS_FILE)) for name in ENCODERS)
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
+
+    classifier = RacClassifier.load(
+        out / "model",
+        encoder=tuned.identity,
+        memory_encoder=larger.identity,
+        memory_space="trunk",
+    )
+    assert classifier.memory.manifest.encoder == larger.identity != tuned.identity
+    assert len(classifier.memory) == 21
+    run(
+        [
+            *("test", "--mode=finetune", f"--trainer.default_root_dir={out}"),
+            *(f"--data.test={catalogue[1]}", "--trainer.enable_progress_bar=false"),
+        ]
+    )
+    assert len(read_predictions(out / "predictions.parquet")) == 4
 
 
 @pytest.mark.parametrize("kind", ["timm", "vit", "resnet"])
@@ -340,12 +370,20 @@ def test_rows_that_cannot_be_trained_on_are_told(
         fit((catalogue[0], other), towers["timm"], tmp_path / "d")
 
 
+@pytest.mark.parametrize("option", ["image_size", "memory_image_size"])
 @pytest.mark.usefixtures("tower_only")
 def test_a_transformer_takes_its_own_size_only(
-    catalogue: tuple[Path, Path], towers: dict[str, Path], tmp_path: Path
+    option: str, catalogue: tuple[Path, Path], towers: dict[str, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="image_size"):
-        fit(catalogue, towers["vit"], tmp_path / "run", **{"data.image_size": 48})
+    with pytest.raises(InputError, match=f"leave --data.{option} "):
+        fit(catalogue, towers["vit"], tmp_path / "run", **{f"data.{option}": 48})
+
+
+def test_a_size_is_for_the_memory_of_a_tuned_encoder() -> None:
+    with pytest.raises(InputError, match="memory_image_size is for a memory of the tuned"):
+        ImageData("train.csv", memory="frozen", memory_image_size=48)
+    with pytest.raises(InputError, match="memory_image_size must be at least 1, got 0"):
+        ImageData("train.csv", memory_image_size=0)
 
 
 @pytest.mark.parametrize("name", [one for one in ready_configs() if one.endswith("-finetune")])
