@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rac.encoders.layout import PHOTO_CROP
+from retrieval_index.files import replace_file
 from training.mini.space import EMBED_DIM
 from training.mini.texttower import text_config
 from training.mini.trunk import CROP_SHARE, IMAGE_SIZE, MEAN, STD, TRUNK_NAME
@@ -67,12 +68,12 @@ def assemble(
 def save_model(
     folder: Path, trunk: torch.nn.Module, head: torch.nn.Sequential, tower: torch.nn.Module
 ) -> Path:
-    """Write config and weights to ``folder`` and return the weights' path."""
+    """Write weights and then config to ``folder``, each whole, and return the weights' path."""
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
-    config = json.dumps(model_config(), indent=2) + "\n"
-    (folder / "open_clip_config.json").write_text(config)
     path = folder / "open_clip_model.safetensors"
-    save_file(assemble(trunk, head, tower), path, metadata={"format": "pt"})
+    with replace_file(path) as draft:
+        save_file(assemble(trunk, head, tower), draft, metadata={"format": "pt"})
+    with replace_file(folder / "open_clip_config.json") as draft:
+        draft.write_text(json.dumps(model_config(), indent=2) + "\n", encoding="utf-8")
     return path

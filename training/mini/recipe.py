@@ -61,7 +61,7 @@ class Recipe:
     cache: Path
     seed: int = 0
     threads: int = 2
-    text_epochs: int = 5
+    text_epochs: int = 6
     head: HeadPlan = HeadPlan()  # noqa: RUF009 - frozen
 
 
