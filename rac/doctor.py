@@ -119,9 +119,10 @@ def _cache() -> Finding:
 
 
 def _mini() -> Finding:
+    from rac.encoders.layout import WEIGHTS_FILE
     from rac.encoders.load import mini_folder
 
-    weights = mini_folder() / "open_clip_model.safetensors"
+    weights = mini_folder() / WEIGHTS_FILE
     if weights.is_file():
         return Finding("encoder mini", "ok", f"{weights.stat().st_size / 2**20:.0f} MiB, embedded")
     return Finding("encoder mini", "fail", f"{weights} is missing", "install the package again")

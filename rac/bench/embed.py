@@ -8,7 +8,6 @@ pace from minute to minute.
 from __future__ import annotations
 
 import io
-import json
 import statistics
 import tempfile
 import time
@@ -24,7 +23,6 @@ import pyarrow as pa
 import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
-from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
 from rac.bench.pipeline import PIPELINE_MODEL, clip_pipeline
@@ -33,7 +31,7 @@ from rac.embedding.stream import Rows, embed_rows
 from rac.encoders import Encoder, load_encoder
 from rac.encoders.base import FloatArray
 from rac.encoders.factory import create_model
-from rac.encoders.layout import CONFIG_FILE
+from rac.encoders.layout import write_folder
 from rac.encoders.load import open_clip_name
 from rac.errors import InputError
 from rac.images import (
@@ -203,11 +201,9 @@ def _with_weights(name: str, folder: Path) -> str:
         raise InputError(f"open_clip knows no architecture {architecture!r}")
     torch.manual_seed(0)
     model = open_clip.create_model(architecture)
-    save_file(model.state_dict(), str(folder / "open_clip_model.safetensors"))
     preprocess = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}
     described = {"model_cfg": config, "preprocess_cfg": preprocess}
-    (folder / CONFIG_FILE).write_text(json.dumps(described), encoding="utf-8")
-    return str(folder)
+    return str(write_folder(folder, model.state_dict(), described))
 
 
 def _good_items(table: Table, count: int) -> list[Item]:

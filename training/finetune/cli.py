@@ -13,7 +13,7 @@ from rac.model_config import read_config
 from rac.progress import say
 from training.features_cli import ModeCLI, run_features, start
 from training.finetune.data import ImageData
-from training.finetune.export import write_encoder
+from training.finetune.export import write_encoder, write_resized
 from training.finetune.module import TowerTuner, trained_folder
 from training.fit import restore_best
 
@@ -25,9 +25,8 @@ class FinetuneCLI(ModeCLI):
     """Trains the image tower; what comes after it is the command line over embeddings.
 
     ``fit`` writes the tuned encoder to ``encoder`` of the run's folder, and to ``memory_encoder``
-    where the memory is to see the pictures larger; then it fits a head on its
-    features, builds the memory and fits the fusion, into ``model``. The other subcommands are about
-    that model.
+    where the memory is to see the pictures larger; then it fits a head on its features, builds the
+    memory and fits the fusion, into ``model``. The other subcommands are about that model.
     """
 
     mode = "finetune"
@@ -44,15 +43,10 @@ class FinetuneCLI(ModeCLI):
         restore_best(self.trainer, self.model)
         for name, figure in sorted(self.trainer.callback_metrics.items()):
             sys.stderr.write(f"head alone, last epoch: {name:12} {float(figure):.3f}\n")
-        data, visual = self.datamodule, self.model.visual()
-        folder = write_encoder(visual, data.encoder_name, trained_folder(self.root))
+        data = self.datamodule
+        folder = write_encoder(self.model.visual(), data.encoder_name, trained_folder(self.root))
         if data.memory_image_size is not None:
-            write_encoder(
-                visual,
-                data.encoder_name,
-                self.root / _MEMORY_ENCODER,
-                image_size=data.memory_image_size,
-            )
+            write_resized(folder, self.root / _MEMORY_ENCODER, data.memory_image_size)
         say(f"{folder} is the tuned encoder; now head, memory and fusion")
         self._over_embeddings("fit", self.root / _FEATURES)
 

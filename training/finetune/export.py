@@ -8,50 +8,52 @@ from typing import Any
 
 import open_clip
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from rac.encoders.factory import create_model
-from rac.encoders.layout import CONFIG_FILE, PHOTO_CROP
+from rac.encoders.layout import CONFIG_FILE, PHOTO_CROP, WEIGHTS_FILE, write_folder
 from rac.encoders.load import open_clip_name
-from retrieval_index.files import replace_file
-
-WEIGHTS_FILE = "open_clip_model.safetensors"
 
 
-def write_encoder(
-    visual: nn.Module, source: str, folder: Path, *, image_size: int | None = None
-) -> Path:
+def write_encoder(visual: nn.Module, source: str, folder: Path) -> Path:
     """Write config and weights: of the image tower as trained, of the text tower as before.
 
     Args:
         visual: the image tower, as open_clip builds it.
         source: name of the encoder that it was trained from.
-        folder: to write to; what it held of an encoder is replaced. The config is written last,
-            and without it the folder is no encoder.
-        image_size: side in pixels at which it is to look at whole pictures; as before if None.
+        folder: to write to, see :func:`rac.encoders.layout.write_folder`.
 
     Returns:
         The folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     name, pretrained = open_clip_name(source)
     model, _, photo_crop = create_model(name, pretrained)
     trained = {key: value.detach().cpu() for key, value in visual.state_dict().items()}
     model.visual.load_state_dict(trained)
-    (folder / CONFIG_FILE).unlink(missing_ok=True)
-    with replace_file(folder / WEIGHTS_FILE) as draft:
-        save_file(_plain(model.state_dict()), draft, metadata={"format": "pt"})
     preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
-    config = {"model_cfg": open_clip.get_model_config(name), "preprocess_cfg": preprocessing}
-    if image_size is not None:
-        preprocessing["size"] = [image_size, image_size]
-        config["model_cfg"]["vision_cfg"]["image_size"] = image_size
-    elif photo_crop != 1:
+    if photo_crop != 1:
         preprocessing[PHOTO_CROP] = photo_crop
-    with replace_file(folder / CONFIG_FILE) as draft:
-        draft.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    return folder
+    config = {"model_cfg": open_clip.get_model_config(name), "preprocess_cfg": preprocessing}
+    return write_folder(folder, _plain(model.state_dict()), config)
+
+
+def write_resized(encoder: Path, folder: Path, image_size: int) -> Path:
+    """Write an encoder of the same weights that looks at whole pictures, at another size.
+
+    Args:
+        encoder: folder that :func:`write_encoder` has written.
+        folder: to write to, see :func:`rac.encoders.layout.write_folder`.
+        image_size: side in pixels, at least 1.
+
+    Returns:
+        The folder.
+    """
+    config = json.loads((encoder / CONFIG_FILE).read_text(encoding="utf-8"))
+    config["model_cfg"]["vision_cfg"]["image_size"] = image_size
+    config["preprocess_cfg"]["size"] = [image_size, image_size]
+    config["preprocess_cfg"].pop(PHOTO_CROP, None)
+    return write_folder(folder, load_file(encoder / WEIGHTS_FILE), config)
 
 
 def _plain(state: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rac.encoders.layout import PHOTO_CROP
-from retrieval_index.files import replace_file
+from rac.encoders.layout import PHOTO_CROP, WEIGHTS_FILE, write_folder
 from training.mini.space import EMBED_DIM
 from training.mini.texttower import text_config
 from training.mini.trunk import CROP_SHARE, IMAGE_SIZE, MEAN, STD, TRUNK_NAME
@@ -68,12 +66,5 @@ def assemble(
 def save_model(
     folder: Path, trunk: torch.nn.Module, head: torch.nn.Sequential, tower: torch.nn.Module
 ) -> Path:
-    """Write weights and then config to ``folder``, each whole, and return the weights' path."""
-    from safetensors.torch import save_file
-
-    path = folder / "open_clip_model.safetensors"
-    with replace_file(path) as draft:
-        save_file(assemble(trunk, head, tower), draft, metadata={"format": "pt"})
-    with replace_file(folder / "open_clip_config.json") as draft:
-        draft.write_text(json.dumps(model_config(), indent=2) + "\n", encoding="utf-8")
-    return path
+    """Write config and weights to ``folder`` and return the weights' path."""
+    return write_folder(folder, assemble(trunk, head, tower), model_config()) / WEIGHTS_FILE

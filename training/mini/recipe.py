@@ -59,10 +59,10 @@ class Recipe:
 
     out: Path
     cache: Path
-    seed: int = 0
-    threads: int = 2
-    text_epochs: int = 6
-    head: HeadPlan = HeadPlan()  # noqa: RUF009 - frozen
+    seed: int
+    threads: int
+    text_epochs: int
+    head: HeadPlan
 
 
 def run(recipe: Recipe) -> Path:

@@ -14,13 +14,13 @@ from torch import Tensor
 import rac.encoders
 from eval.predictions import read_predictions
 from rac.classifier import RacClassifier
+from rac.encoders.layout import WEIGHTS_FILE
 from rac.errors import InputError, JobFailed
 from tests.training.finetune.conftest import COLOURS, write_table
 from training.cli import CONFIGS, ready_configs, run
 from training.data import Batch
 from training.finetune.cli import FinetuneCLI
 from training.finetune.data import ImageData
-from training.finetune.export import WEIGHTS_FILE
 from training.finetune.module import TowerTuner
 from training.folds import hold_out
 
