@@ -1,6 +1,6 @@
 """Classes from their names alone: no training row is looked at.
 
-Letters of shapes: N images, D embedding dimensions, C classes.
+Letters of shapes: N images, C classes.
 """
 
 from __future__ import annotations
@@ -17,31 +17,8 @@ from rac.encoders import Encoder
 from rac.encoders.base import DEFAULT_TEMPLATES, FloatArray, check_templates
 from rac.errors import InputError
 from rac.images import ImageLimits
+from rac.spreading import spread_scores
 from rac.tables import Table
-
-
-def centred_scores(
-    embedding: FloatArray, prompts: FloatArray, centre: FloatArray | None = None
-) -> FloatArray:
-    """Score images against prompts, with what a prompt shares with every image taken off.
-
-    A prompt may be near every image (a hub), and would then attract them all. Subtracting the
-    mean image embedding takes each prompt's mean similarity off (Suzuki et al., Centering
-    Similarity Measures to Reduce Hubs, EMNLP 2013).
-
-    Args:
-        embedding: (N, D) unit norm.
-        prompts: (C, D) unit norm.
-        centre: (D,) mean embedding of the images that the scores are for; None for plain cosines.
-
-    Returns:
-        (N, C) float32 in [-2, 2]; cosines in [-1, 1] without a centre.
-    """
-    scores = embedding @ prompts.T
-    if centre is not None:
-        # As of embedding - centre, without a copy of the wide array.
-        scores -= centre @ prompts.T
-    return np.asarray(scores, np.float32)
 
 
 def readable_name(label: str) -> str:
@@ -61,7 +38,9 @@ class ZeroShot:
         ids: N ids of the rows used.
         labels: N true labels.
         classes: C labels, sorted.
-        scores: (N, C) float32.
+        scores: (N, C) float32, the higher the likelier.
+        cosines: (N, C) float32 in [-1, 1], of every image with every class's prompts: what is said
+            of each image without a look at the others.
         left_out: rows without a label.
         bad_images: rows with a label whose image could not be read.
     """
@@ -70,6 +49,7 @@ class ZeroShot:
     labels: list[str]
     classes: list[str]
     scores: FloatArray
+    cosines: FloatArray
     left_out: int
     bad_images: int
 
@@ -90,7 +70,7 @@ def classify_zero_shot(
     encoder: Encoder,
     *,
     templates: Sequence[str] = DEFAULT_TEMPLATES,
-    centre: bool = False,
+    together: bool = True,
     max_bad: float | None = None,
     cache: EmbeddingCache | None = None,
     limits: ImageLimits | None = None,
@@ -102,8 +82,8 @@ def classify_zero_shot(
         table: has a label column.
         encoder: image and text towers.
         templates: prompts with ``{}`` in the place of the name.
-        centre: whether what every image shares is taken off (see :func:`centred_scores`); the
-            labels play no part in it.
+        together: whether images that look alike help each other (see
+            :func:`rac.spreading.spread_scores`); the scores are then shares, else cosines.
         max_bad: end the job when more than this share of the images is bad.
         cache: of embeddings.
         limits: bounds on images; the defaults of :class:`rac.images.ImageLimits` if None.
@@ -123,6 +103,7 @@ def classify_zero_shot(
     ids: list[str] = []
     labels: list[str] = []
     embeddings: list[FloatArray] = []
+    trunks: list[FloatArray] = []
     left_out = bad = 0
     for batch in embed_table(
         table, encoder, max_bad=max_bad, cache=cache, limits=limits, progress=progress
@@ -135,10 +116,14 @@ def classify_zero_shot(
         ids += [item.id for item in chosen]
         labels += [str(item.label) for item in chosen]
         embeddings.append(batch.embedding[used])
+        if together:
+            trunks.append(batch.trunk[used])
     if not ids:
         raise InputError(f"{table.source} has no row with both a label and a readable image")
     classes = sorted(set(labels))
-    stacked = np.concatenate(embeddings)
     prompts = encoder.encode_prompts([readable_name(name) for name in classes], templates)
-    scores = centred_scores(stacked, prompts, stacked.mean(axis=0) if centre else None)
-    return ZeroShot(ids, labels, classes, scores, left_out, bad)
+    cosines = np.concatenate(embeddings) @ prompts.T
+    scores = cosines
+    if together:
+        scores = spread_scores(cosines, np.concatenate(trunks), encoder.logit_scale)
+    return ZeroShot(ids, labels, classes, scores, cosines, left_out, bad)

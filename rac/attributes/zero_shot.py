@@ -16,7 +16,6 @@ from rac.attributes.attribute import template_columns
 from rac.attributes.cells import Vocabulary
 from rac.attributes.rows import Cells
 from rac.encoders.base import Encoder, FloatArray
-from rac.zero_shot import centred_scores
 from retrieval_index.arrays import unit_norm
 
 IntArray = npt.NDArray[np.int64]
@@ -129,7 +128,7 @@ class PromptBank:
         """Score rows against the values of one attribute.
 
         What a prompt shares with every image is taken off; see
-        :func:`rac.zero_shot.centred_scores`.
+        :func:`centred_scores`.
 
         Args:
             name: the attribute.
@@ -229,6 +228,27 @@ def _render(templates: tuple[str, ...], known: Mapping[str, str]) -> tuple[str, 
             template = template.replace(f"{{{column}}}", word)
         rendered.append(template)
     return tuple(rendered)
+
+
+def centred_scores(embedding: FloatArray, prompts: FloatArray, centre: FloatArray) -> FloatArray:
+    """Score images against prompts, with what a prompt shares with every image taken off.
+
+    A prompt may be near every image (a hub), and would then attract them all. Subtracting the
+    mean image embedding takes each prompt's mean similarity off (Suzuki et al., Centering
+    Similarity Measures to Reduce Hubs, EMNLP 2013).
+
+    Args:
+        embedding: (N, D) unit norm.
+        prompts: (C, D) unit norm.
+        centre: (D,) mean embedding of the images that the scores are for; zeros for plain cosines.
+
+    Returns:
+        (N, C) float32 in [-2, 2].
+    """
+    # As of embedding - centre, without a copy of the wide array.
+    scores: FloatArray = embedding @ prompts.T
+    scores -= centre @ prompts.T
+    return scores
 
 
 def zero_shot_probabilities(scores: FloatArray, logit_scale: float) -> npt.NDArray[np.float64]:

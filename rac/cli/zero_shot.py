@@ -33,13 +33,13 @@ def zero_shot(
         list[str] | None,
         typer.Option(help="Prompt with {} where the class goes; repeat it for an ensemble."),
     ] = None,
-    centre: Annotated[
+    together: Annotated[
         bool,
         typer.Option(
-            help="Take off what all images of the table share: helps where its classes are about "
-            "equally frequent, and harms where a few are most of it."
+            help="Let the table's images that look alike help each other, without their labels; "
+            "or judge every image by itself."
         ),
-    ] = False,
+    ] = True,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Predictions (.parquet) for `rac report`.")
     ] = None,
@@ -73,7 +73,7 @@ def zero_shot(
             opened,
             network,
             templates=template or DEFAULT_TEMPLATES,
-            centre=centre,
+            together=together,
             max_bad=max_bad,
             cache=cache,
             limits=image_limits(image_root, allow_private_hosts),
@@ -93,14 +93,18 @@ def zero_shot(
                 "table": table,
                 "encoder": network.name,
                 "encoder identity": network.identity,
+                "images": "judged together" if together else "judged each by itself",
                 "left out": f"{found.left_out} rows without a label, {found.bad_images} bad images",
             },
         )
         write_predictions(predictions, out)
+    alone = found.cosines.argmax(axis=1)
     result = {
         "top1": accuracy(found.truth, found.predicted),
         "top5": top_k_accuracy(found.scores, found.truth, 5),
         "macro": macro_accuracy(found.truth, found.predicted, len(found.classes)),
+        "top1_alone": accuracy(found.truth, alone),
+        "macro_alone": macro_accuracy(found.truth, alone, len(found.classes)),
         "classes": len(found.classes),
         "rows": len(found.ids),
         "bad_images": found.bad_images,

@@ -9,6 +9,7 @@ import argparse
 import csv
 import gzip
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +22,9 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from rac.spreading import spread_scores
 from training.mini.colours import COLOURS
+from training.mini.export import LOGIT_SCALE
 from training.mini.scenes import tint
 from training.mini.trunk import Floats
 
@@ -127,6 +130,10 @@ def _accuracy(guess: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> flo
     return round(float((guess == truth).mean()), 4)
 
 
+def _together(scores: Floats, trunk: Floats, truth: npt.NDArray[np.int64]) -> float:
+    return _accuracy(spread_scores(scores, trunk, math.exp(LOGIT_SCALE)).argmax(1), truth)
+
+
 def grocery_root() -> Path | None:
     """Where the Grocery Store Dataset lies, or None."""
     home = os.environ.get("RAC_DATA_HOME")
@@ -153,7 +160,7 @@ def measure_grocery(model: Model, every: int = 1) -> dict[str, float] | None:
     ):
         scores = embedded @ model.prompts([name.replace("-", " ").lower() for name in listed]).T
         found[key] = _accuracy(scores.argmax(1), truth)
-        found[f"{key}_centred"] = _accuracy((scores - scores.mean(0)).argmax(1), truth)
+        found[f"{key}_together"] = _together(scores, trunk, truth)
     colour_of = {i: PRODUCE_COLOURS[r[0]] for i, r in enumerate(classes) if r[0] in PRODUCE_COLOURS}
     chosen = np.isin(fine, list(colour_of))
     words = model.prompts(COLOURS, COLOUR_TEMPLATES)
@@ -220,7 +227,7 @@ def measure_fashion(model: Model, limit: int = 2000) -> dict[str, float] | None:
     if found is None:
         return None
     images, truth = found
-    embedded, _ = model.images(images)
+    embedded, trunk = model.images(images)
     scores = embedded @ model.prompts(FASHION_NAMES).T
     rng = np.random.default_rng(0)
     painted, colours = [], []
@@ -235,7 +242,7 @@ def measure_fashion(model: Model, limit: int = 2000) -> dict[str, float] | None:
     words = model.prompts(COLOURS, COLOUR_TEMPLATES)
     return {
         "top1": _accuracy(scores.argmax(1), truth),
-        "top1_centred": _accuracy((scores - scores.mean(0)).argmax(1), truth),
+        "top1_together": _together(scores, trunk, truth),
         "colour_of_painted": _accuracy((seen @ words.T).argmax(1), np.array(colours)),
     }
 

@@ -15,7 +15,12 @@ from rac.attributes.moments import Moments
 from rac.attributes.projection import Projection
 from rac.attributes.rows import Cells
 from rac.attributes.schema import parse_schema
-from rac.attributes.zero_shot import PromptBank, Prompts, zero_shot_probabilities
+from rac.attributes.zero_shot import (
+    PromptBank,
+    Prompts,
+    centred_scores,
+    zero_shot_probabilities,
+)
 from retrieval_index.duplicate_groups import near_duplicate_groups
 from tests.toy import ToyEncoder
 
@@ -279,6 +284,20 @@ def test_a_prompt_takes_up_the_words_of_other_cells() -> None:
     red = ToyEncoder().encode_texts(["red"])
     scores = bank.scores("size", np.repeat(red, 3, axis=0), np.zeros(3, "f4"), cells, np.arange(3))
     assert scores[2, 0] > scores[1, 0] > scores[0, 0]
+
+
+def test_centring_takes_a_hub_off() -> None:
+    """Two images, a prompt near both and a prompt near the second only.
+
+    Plainly the hub wins both: 0.9 > 0.1 and 0.9 > 0.6. About the mean image the hub has nothing
+    left, and the second prompt tells them apart: 0.1 - 0.35 < 0 < 0.6 - 0.35.
+    """
+    images = np.array([[0.9, 0.1], [0.9, 0.6]], np.float32)
+    prompts = np.eye(2, dtype=np.float32)
+    assert (images @ prompts.T).argmax(axis=1).tolist() == [0, 0]
+    centred = centred_scores(images, prompts, images.mean(axis=0))
+    np.testing.assert_allclose(centred, [[0, -0.25], [0, 0.25]], atol=1e-6)
+    assert centred.argmax(axis=1).tolist() == [0, 1]
 
 
 def test_zero_shot_probabilities_are_shy_of_the_encoders_scale() -> None:
