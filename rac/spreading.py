@@ -25,11 +25,11 @@ from retrieval_index.tuning import build_index
 
 _MOST_NEIGHBOURS = 20
 # What an image keeps of its own scores; the rest comes from its neighbours.
-_OWN = 0.1
+_OWN = 0.05
 _ROUNDS = 30
 # Between 0, which takes a name's share of all images as it is, and 1, which takes all names to be
 # equally frequent.
-_EVENNESS = 0.5
+_EVENNESS = 0.25
 _CLOSENESS = 3
 _EXACT_ROWS = 65_536
 

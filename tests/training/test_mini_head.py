@@ -14,6 +14,7 @@ from training.mini.imagehead import (
     LOOKS,
     HeadPlan,
     Labelled,
+    Painted,
     averaged,
     join,
     start_looks,
@@ -71,6 +72,14 @@ def scenes(teacher: Teacher) -> Labelled:
     )
 
 
+@pytest.fixture(scope="module")
+def painted() -> Painted:
+    """Pictures of the third colour, whose second feature is on."""
+    features = torch.rand(20, FEATURE_DIM, generator=torch.Generator().manual_seed(5))
+    features[:, 1] = 10.0
+    return Painted(features, functional.one_hot(torch.full((20,), 2), 11).float())
+
+
 def test_before_any_training_a_photo_of_a_class_lies_at_its_name(teacher: Teacher) -> None:
     start = start_meaning(teacher, PLAN)
     showing = torch.tensor([5, 70, 999])
@@ -107,11 +116,13 @@ def test_training_comes_nearer_to_the_teacher_and_to_the_names(
     assert after[1] > before[1] + 0.1
 
 
-def test_looks_are_learnt(scenes: Labelled) -> None:
-    part = train_looks(scenes, PLAN, seed=0)
+def test_looks_are_learnt(scenes: Labelled, painted: Painted) -> None:
+    part = train_looks(scenes, painted, PLAN, seed=0)
     with torch.no_grad():
         found = part(scenes.features)[:, :11].argmax(1)
+        other = part(painted.features)[:, :11].argmax(1)
     assert torch.equal(found, scenes.name)
+    assert (other == 2).all()
 
 
 def test_the_mean_of_networks_is_that_of_their_weights(teacher: Teacher) -> None:
@@ -125,11 +136,11 @@ def test_the_mean_of_networks_is_that_of_their_weights(teacher: Teacher) -> None
 
 
 def test_the_same_seed_gives_the_same_head(
-    teacher: Teacher, photos: torch.Tensor, scenes: Labelled
+    teacher: Teacher, photos: torch.Tensor, scenes: Labelled, painted: Painted
 ) -> None:
     short = replace(PLAN, steps=2, look_steps=2)
-    one, two = (train_head(scenes, photos, teacher, short, seed=3) for _ in range(2))
-    other = train_head(scenes, photos, teacher, short, seed=4)
+    one, two = (train_head(scenes, photos, painted, teacher, short, seed=3) for _ in range(2))
+    other = train_head(scenes, photos, painted, teacher, short, seed=4)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
     assert not any(
         torch.equal(a, b) and a.any()

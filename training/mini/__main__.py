@@ -20,7 +20,7 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--text-epochs", type=int, default=6)
+    parser.add_argument("--text-epochs", type=int, default=8)
     parser.add_argument("--head-steps", type=int, default=None)
     given = parser.parse_args()
     from training.mini.imagehead import HeadPlan

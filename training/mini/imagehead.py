@@ -58,8 +58,16 @@ class Labelled:
 
 
 @dataclass(frozen=True)
+class Painted:
+    """Pictures of which only the colours are known: ``(N, 1280)`` features, ``(N, 11)`` shares."""
+
+    features: torch.Tensor
+    colours: torch.Tensor
+
+
+@dataclass(frozen=True)
 class HeadPlan:
-    """How the head is trained; chosen on held-out names and photos of GCompris.
+    """How the head is trained; what it was chosen by, the model card says.
 
     Attributes:
         runs: trainings of the meaning, of different draws, whose weights are averaged: from the
@@ -68,33 +76,33 @@ class HeadPlan:
         look_steps: of the looks.
         batch: features in a step.
         scenes: share of them that are labelled scenes; the rest belong to the teacher.
-        pseudo: share of pseudo images among those of the teacher; the rest are photos.
+        pseudo: share of pseudo images among those of the teacher; the rest are pictures.
         rate: of AdamW; ``look_rate`` of the looks.
-        first_rate: of the first layer, as a share of the rate.
         names: weight of the names of scenes.
         angle: weight of the cosine to the teacher, and ``nearness`` of its nearest names.
         temperature: of similarities to names, ``softness`` of those that the names have themselves.
         threshold: logit at which a class begins to be heard.
+        painted: share of pictures with known colours and no name while looks are learnt.
         look_noise: standard deviation of what is added to features while looks are learnt, as large
             as that of a feature over photos: without it drawings' colours are learnt, not photos'.
     """
 
     runs: int = 3
-    steps: int = 500
+    steps: int = 800
     look_steps: int = 2000
-    batch: int = 384
-    scenes: float = 1 / 3
-    pseudo: float = 0.8
+    batch: int = 480
+    scenes: float = 0.2
+    pseudo: float = 0.35
     rate: float = 1e-3
     look_rate: float = 1e-3
-    first_rate: float = 0.3
-    names: float = 2.0
+    names: float = 0.5
     angle: float = 6.0
     nearness: float = 1.5
     temperature: float = 0.06
     softness: float = 0.1
     threshold: float = 3.0
-    look_noise: float = 0.4
+    painted: float = 0.1
+    look_noise: float = 0.5
 
 
 def _layers(part: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
@@ -191,19 +199,25 @@ class PseudoImages:
 
 
 def train_head(
-    data: Labelled, photos: torch.Tensor, teacher: Teacher, plan: HeadPlan, seed: int
+    data: Labelled,
+    photos: torch.Tensor,
+    painted: Painted,
+    teacher: Teacher,
+    plan: HeadPlan,
+    seed: int,
 ) -> nn.Sequential:
     """Train both parts and join them.
 
     Args:
         data: Labelled scenes.
-        photos: ``(P, 1280)`` features of unlabelled photos.
+        photos: ``(P, 1280)`` features of pictures without names.
+        painted: Pictures to learn colours from, beside the scenes.
         teacher: Says where photos and pseudo images belong.
         plan: Weights and lengths.
         seed: Of the draws.
     """
     runs = [train_meaning(data, photos, teacher, plan, seed + run) for run in range(plan.runs)]
-    return join(averaged(runs), train_looks(data, plan, seed))
+    return join(averaged(runs), train_looks(data, painted, plan, seed))
 
 
 def averaged(parts: Sequence[nn.Sequential]) -> nn.Sequential:
@@ -226,20 +240,13 @@ def train_meaning(
     rng = np.random.default_rng(seed)
     pseudo = PseudoImages(photos, teacher, seed)
     part = start_meaning(teacher, plan)
-    first, last = _layers(part)
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": list(first.parameters()), "share": plan.first_rate},
-            {"params": list(last.parameters()), "share": 1.0},
-        ],
-        weight_decay=0.0,
-    )
+    optimiser = torch.optim.AdamW(part.parameters(), weight_decay=0.0)
     labelled = round(plan.batch * plan.scenes)
     drawn = round((plan.batch - labelled) * plan.pseudo)
     for step in track(range(plan.steps), description="meaning"):
         done = step / plan.steps
         for group in optimiser.param_groups:
-            group["lr"] = plan.rate * group["share"] * min(1.0, 20 * done + 0.01) * (1.02 - done)
+            group["lr"] = plan.rate * min(1.0, 20 * done + 0.01) * (1.02 - done)
         rows = data.draw(labelled, rng)
         rows = rows[~data.tinted[rows]]
         real = torch.from_numpy(rng.integers(len(photos), size=plan.batch - labelled - drawn))
@@ -275,21 +282,25 @@ def _name_loss(
     return (-(ought * near).sum(-1)).mean() + (1 - (found * wanted).sum(-1)).mean()
 
 
-def train_looks(data: Labelled, plan: HeadPlan, seed: int) -> nn.Sequential:
-    """Train the part for colours and patterns on the scenes."""
+def train_looks(data: Labelled, painted: Painted, plan: HeadPlan, seed: int) -> nn.Sequential:
+    """Train the part for colours and patterns; arguments are those of `train_head`."""
     from rich.progress import track
 
     torch.manual_seed(seed)
     rng, draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     part = start_looks()
+    extra = round(plan.batch * plan.painted)
     optimiser = torch.optim.AdamW(part.parameters(), weight_decay=1e-3)
     for step in track(range(plan.look_steps), description="looks"):
         for group in optimiser.param_groups:
             group["lr"] = plan.look_rate * (1.02 - step / plan.look_steps)
-        rows = data.draw(plan.batch, rng)
-        scenes = data.features[rows]
-        scenes = scenes + plan.look_noise * torch.randn(scenes.shape, generator=draws)
-        loss = _look_loss(part(scenes), data.colours[rows], data.pattern[rows])
+        rows = data.draw(plan.batch - extra, rng)
+        more = torch.from_numpy(rng.integers(len(painted.features), size=extra))
+        features = torch.cat([data.features[rows], painted.features[more]])
+        features = features + plan.look_noise * torch.randn(features.shape, generator=draws)
+        colours = torch.cat([data.colours[rows], painted.colours[more]])
+        pattern = functional.pad(data.pattern[rows], (0, extra), value=-1)
+        loss = _look_loss(part(features), colours, pattern)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from PIL import Image
 from rich.console import Console
 
 from training.mini.export import save_model
-from training.mini.imagehead import HeadPlan, Labelled, train_head
+from training.mini.imagehead import HeadPlan, Labelled, Painted, train_head
+from training.mini.madephotos import PhotoMaker
+from training.mini.meanings import Meanings
 from training.mini.packages import fetch_all
 from training.mini.pictures import Picture, all_pictures
 from training.mini.scenebank import SceneBank, build_scenes
@@ -38,10 +41,11 @@ from training.mini.texttower import (
 )
 from training.mini.trunk import FeatureExtractor, Floats, Pixels, load_classifier, load_trunk
 from training.mini.vocabulary import contents, split_looks
-from training.mini.wordnet import imagenet_synsets, load_nouns
+from training.mini.wordnet import imagenet_synsets, load_nouns, load_senses
 
 SOURCE_WEIGHTS = {"dictionary": 4.0, "gcompris": 4.0, "fluent-emoji-3d": 2.0, "openclipart": 1.0}
 EMOJI_WEIGHT = 0.7
+MADE_PHOTOS = 20_000
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,21 @@ class Recipe:
     head: HeadPlan
 
 
+@dataclass(frozen=True)
+class MadePhotos:
+    """Features ``(N, 1280)`` of made photos, and their colours ``(N, 11)``, zero where unknown."""
+
+    features: Floats
+    colours: Floats
+
+    def painted(self) -> Painted:
+        """Give those whose colours are known."""
+        known = self.colours.any(axis=1)
+        return Painted(
+            torch.from_numpy(self.features[known]), torch.from_numpy(self.colours[known])
+        )
+
+
 def run(recipe: Recipe) -> Path:
     """Make the model; whatever the cache already holds is not made again."""
     torch.manual_seed(recipe.seed)
@@ -78,20 +97,21 @@ def run(recipe: Recipe) -> Path:
     bank = build_scenes(pictures, recipe.cache / "scenes", recipe.seed, recipe.threads)
     bank = drop_evaluation_images(bank, recipe)
     sentences = SentenceEncoder(recipe.cache / "sentences", recipe.threads)
-    embedded = sentences.encode(texts, show=True)
-    space = JointSpace.fit(embedded)
-    tower = _text_tower(recipe, texts, embedded, space, sentences)
-    teacher = Teacher.build(load_classifier(), nouns, imagenet_synsets(), sentences, space)
-    data = label(bank, pictures, sentences, space)
-    photos = _photos(recipe, bank, pictures)
-    head = train_head(data, photos, teacher, recipe.head, recipe.seed)
+    space = JointSpace.fit(sentences.encode(texts, show=True))
+    meanings = Meanings(nouns, load_senses(), sentences, space)
+    tower = _text_tower(recipe, texts, meanings, space, sentences)
+    teacher = Teacher.build(load_classifier(), nouns, imagenet_synsets(), meanings)
+    data = label(bank, pictures, meanings)
+    made = _made_photos(recipe, bank, pictures)
+    photos = _photos(bank, pictures, made)
+    head = train_head(data, photos, made.painted(), teacher, recipe.head, recipe.seed)
     return save_model(recipe.out, load_trunk(), head, tower)
 
 
 def _text_tower(
     recipe: Recipe,
     texts: list[str],
-    embedded: Floats,
+    meanings: Meanings,
     space: JointSpace,
     sentences: SentenceEncoder,
 ) -> torch.nn.Module:
@@ -102,7 +122,8 @@ def _text_tower(
         return tower
     words = sentences.encode(token_words(tokenizer()), show=True)
     start_from_words(tower, space.meaning(words))
-    curriculum = Curriculum(texts, space.meaning(embedded), space, text_repeats(texts))
+    meant = meanings.of_names(texts, show=True)
+    curriculum = Curriculum(texts, meant, space, text_repeats(texts))
     train_tower(tower, curriculum, recipe.text_epochs, recipe.seed)
     torch.save(tower.state_dict(), kept)
     return tower
@@ -143,12 +164,7 @@ def drop_evaluation_images(bank: SceneBank, recipe: Recipe) -> SceneBank:
     return bank.take(~np.isin(bank.picture, twins))
 
 
-def label(
-    bank: SceneBank,
-    pictures: list[Picture],
-    sentences: SentenceEncoder,
-    space: JointSpace,
-) -> Labelled:
+def label(bank: SceneBank, pictures: list[Picture], meanings: Meanings) -> Labelled:
     """Say of each scene what it shows; colour words in names are left to the colours."""
     names = [split_looks(picture.name)[0] or picture.name for picture in pictures]
     distinct = sorted(set(names))
@@ -164,36 +180,47 @@ def label(
         colours=torch.from_numpy(bank.colours),
         pattern=torch.from_numpy(bank.pattern),
         tinted=torch.from_numpy(bank.view == VIEWS.index("tinted")),
-        meanings=torch.from_numpy(space.meaning(sentences.encode(distinct))),
+        meanings=torch.from_numpy(meanings.of_names(distinct)),
     )
 
 
-def _photos(recipe: Recipe, bank: SceneBank, pictures: list[Picture]) -> torch.Tensor:
-    kept = recipe.cache / "photo-crops.npy"
-    if kept.exists():
-        crops = np.load(kept)
-    else:
-        rng = np.random.default_rng(recipe.seed + 1)
-        photos = load_backgrounds()
-        extractor = FeatureExtractor(recipe.threads)
-        crops = np.concatenate(
-            list(extractor.stream(_crop(photos[i % len(photos)], rng) for i in range(1500)))
-        )
-        np.save(kept, crops)
+def _photos(bank: SceneBank, pictures: list[Picture], made: MadePhotos) -> torch.Tensor:
+    """Features ``(P, 1280)`` for the teacher: of made photos, and of scenes with real ones."""
     photographed = np.array([picture.source == "gcompris" for picture in pictures])[bank.picture]
     pasted = np.flatnonzero(bank.view == VIEWS.index("photo"))
-    rng = np.random.default_rng(recipe.seed)
-    chosen = rng.choice(pasted, min(4000, len(pasted)), replace=False)
-    return torch.from_numpy(
-        np.concatenate(
-            [crops, bank.features[photographed & (bank.view <= 1)], bank.features[chosen]]
-        )
-    )
+    chosen = np.random.default_rng(0).choice(pasted, min(4000, len(pasted)), replace=False)
+    scenes = [bank.features[photographed & (bank.view <= 1)], bank.features[chosen]]
+    return torch.from_numpy(np.concatenate([made.features, *scenes]))
 
 
-def _crop(photo: Image.Image, rng: np.random.Generator) -> Pixels:
-    side = int(rng.integers(120, min(photo.size) + 1))
-    left = int(rng.integers(0, photo.width - side + 1))
-    top = int(rng.integers(0, photo.height - side + 1))
-    crop = photo.crop((left, top, left + side, top + side))
-    return np.asarray(crop.resize((224, 224), Image.Resampling.BICUBIC))
+def _made_photos(recipe: Recipe, bank: SceneBank, pictures: list[Picture]) -> MadePhotos:
+    from rich.progress import track
+
+    kept = recipe.cache / "made-photos.npz"
+    if not kept.exists():
+        maker = PhotoMaker(load_backgrounds(1400), _photographs(bank, pictures))
+        extractor = FeatureExtractor(recipe.threads)
+        colours: list[Floats] = []
+
+        def pixels() -> Iterator[Pixels]:
+            for scene in maker.stream(MADE_PHOTOS, recipe.seed):
+                colours.append(scene.colours)
+                yield scene.pixels
+
+        made = track(pixels(), "made photos", total=MADE_PHOTOS)
+        features = np.concatenate(list(extractor.stream(made)))
+        np.savez(kept, features=features.astype(np.float16), colours=np.stack(colours))
+    found = np.load(kept)
+    return MadePhotos(found["features"].astype(np.float32), found["colours"])
+
+
+def _photographs(bank: SceneBank, pictures: list[Picture]) -> list[Image.Image]:
+    """Pictures of GCompris without a transparent part: its photographs."""
+    found = []
+    for index in np.unique(bank.picture):
+        if pictures[index].source == "gcompris":
+            image = pictures[index].load()
+            opaque = np.asarray(image)[..., 3] > 250
+            if opaque.mean() > 0.98 and min(image.size) >= 100:
+                found.append(image.convert("RGB"))
+    return found

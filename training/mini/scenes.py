@@ -37,19 +37,21 @@ class Scene:
     pattern: int
 
 
-def load_backgrounds(root: Path = BACKGROUND_FOLDER, limit: int = 80) -> list[Image.Image]:
-    """Photographs to paste on, each about 640 px, in a fixed order."""
+def load_backgrounds(
+    longest: int = 640, root: Path = BACKGROUND_FOLDER, limit: int = 80
+) -> list[Image.Image]:
+    """Photographs to paste on and to cut from, at most ``longest`` pixels, in a fixed order."""
     found: list[Image.Image] = []
     for path in sorted(root.rglob("*")):
         if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp") or path.is_symlink():
             continue
         try:
             opened = Image.open(path)
-            opened.draft("RGB", (960, 960))
+            opened.draft("RGB", (3 * longest // 2, 3 * longest // 2))
             image = opened.convert("RGB")
         except OSError:
             continue
-        image.thumbnail((640, 640))
+        image.thumbnail((longest, longest))
         if min(image.size) >= 224:
             found.append(image)
         if len(found) == limit:
@@ -116,7 +118,8 @@ def _shaded(cut: Image.Image, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
-def _camera(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+def camera(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Make a picture ``(224, 224)`` less sharp, less rich in contrast, noisy, and often a JPEG."""
     image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 1.3))))
     image = ImageEnhance.Contrast(image).enhance(float(rng.uniform(0.75, 1.15)))
     if rng.random() < 0.5:
@@ -210,7 +213,7 @@ def compose(
         thing = _placed(cut, int(rng.integers(110, 260)), float(rng.uniform(-25, 25)))
         centre = (float(rng.uniform(82, 142)), float(rng.uniform(82, 142)))
         _paste_at(canvas, _shaded(thing, rng), centre)
-    return Scene(np.asarray(_camera(canvas, rng)), shares, pattern)
+    return Scene(np.asarray(camera(canvas, rng)), shares, pattern)
 
 
 def _own_colours(cut: Image.Image) -> Floats:

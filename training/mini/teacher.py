@@ -7,7 +7,7 @@ over the words of the table of look-alikes, weighted by how well their classes f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,44 +15,10 @@ import torch
 from torch.nn import functional
 
 from training.mini.lookalikes import PLACES, class_index, parse_look_alikes
-from training.mini.sentences import SentenceEncoder
-from training.mini.space import JointSpace, unit
-from training.mini.trunk import Floats, ImageNetClassifier
+from training.mini.meanings import Meanings
+from training.mini.space import unit
+from training.mini.trunk import ImageNetClassifier
 from training.mini.wordnet import Synset
-
-
-def class_meanings(
-    nouns: Mapping[str, Synset],
-    classes: Sequence[str],
-    sentences: SentenceEncoder,
-    space: JointSpace,
-) -> Floats:
-    """Where each ImageNet class lies: its names, its name with its kind, and its definition.
-
-    Returns:
-        ``(1000, 240)`` unit vectors.
-    """
-    texts: list[str] = []
-    rows: list[int] = []
-    weights: list[float] = []
-    for row, key in enumerate(classes):
-        synset = nouns[key]
-        kind = nouns[synset.hypernyms[0]].lemmas[0] if synset.hypernyms else ""
-        lemmas = synset.lemmas[:3]
-        described = [
-            *((lemma, 1.0 / len(lemmas)) for lemma in lemmas),
-            (f"{lemmas[0]}, {kind}", 0.6),
-            (f"{lemmas[0]} {kind}", 0.6),
-            (synset.gloss, 0.3),
-        ]
-        for text, weight in described:
-            texts.append(text)
-            rows.append(row)
-            weights.append(weight)
-    found = space.meaning(sentences.encode(texts))
-    summed = np.zeros((len(classes), found.shape[1]), dtype=np.float32)
-    np.add.at(summed, rows, found * np.array(weights, dtype=np.float32)[:, None])
-    return unit(summed)
 
 
 @dataclass(frozen=True)
@@ -80,8 +46,7 @@ class Teacher:
         classifier: ImageNetClassifier,
         nouns: Mapping[str, Synset],
         classes: list[str],
-        sentences: SentenceEncoder,
-        space: JointSpace,
+        meanings: Meanings,
     ) -> Teacher:
         """Put the teacher together from the classifier and the words."""
         rows = class_index(nouns, classes)
@@ -90,9 +55,9 @@ class Teacher:
             weight=torch.from_numpy(classifier.weight),
             bias=torch.from_numpy(classifier.bias),
             places=torch.tensor([row for place in PLACES for row in rows[place]]),
-            names=torch.from_numpy(class_meanings(nouns, classes, sentences, space)),
+            names=torch.from_numpy(meanings.of_synsets(classes)),
             looks=torch.from_numpy(unit(np.sqrt(shares))),
-            words=torch.from_numpy(space.meaning(sentences.encode(words))),
+            words=torch.from_numpy(meanings.of_names(words)),
         )
 
     def __call__(self, features: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from training.mini.colours import COLOUR_SYNONYMS, COLOURS, PATTERN_SYNONYMS, PATTERNS
 from training.mini.space import EMBED_DIM, MEANING_DIM, JointSpace, one_of
 from training.mini.trunk import Floats
-from training.mini.vocabulary import GARMENTS, dressed, split_looks
+from training.mini.vocabulary import GARMENTS, THINGS_AND_COLOURS, dressed, split_looks
 
 CONTEXT = 32
 WIDTH = 256
@@ -47,6 +47,7 @@ class Curriculum:
         self._meaning = meaning
         self._space = space
         self._repeat = repeat
+        self._place = {text: i for i, text in enumerate(contents)}
         self._things = [i for i, text in enumerate(contents) if len(text.split()) <= 2]
         self._garments = [i for i, text in enumerate(contents) if text in set(GARMENTS)]
 
@@ -92,6 +93,8 @@ class Curriculum:
                 looks.append(words[int(rng.integers(len(words)))])
                 pattern[row] = one_of(len(PATTERNS), PATTERNS.index(key))
             described = " ".join([*looks, thing]).strip()
+            if described in THINGS_AND_COLOURS and described in self._place:
+                meaning[row] = self._meaning[self._place[described]]
             if thing and rng.random() < 0.15:
                 described = f"{thing} in {' '.join(looks)}"
             texts.append(dressed(described, rng))

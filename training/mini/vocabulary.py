@@ -228,6 +228,10 @@ def contents(nouns: Iterable[Synset], pictures: Iterable[Picture]) -> list[str]:
     return list(dict.fromkeys(text for text in every if 2 < len(text) < 120))
 
 
+# Named like a colour and things themselves: alone, they are the thing as well.
+THINGS_AND_COLOURS = frozenset(
+    ("orange", "oranges", "chestnut", "olive", "olives", "rose", "lavender", "mint")
+)
 _COLOUR_OF = {word: key for key, words in COLOUR_SYNONYMS.items() for word in words}
 _PATTERN_OF = {word: key for key, words in PATTERN_SYNONYMS.items() for word in words}
 _LOOKS = re.compile(
@@ -251,7 +255,7 @@ def split_looks(text: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     colours: list[str] = []
     patterns: list[str] = []
     lowered = text.lower()
-    if lowered in ("orange", "oranges", "chestnut", "olive", "olives", "rose", "lavender", "mint"):
+    if lowered in THINGS_AND_COLOURS:
         return text, (), ()
 
     def note(match: re.Match[str]) -> str:

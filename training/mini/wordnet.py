@@ -75,6 +75,17 @@ def load_nouns(root: Path = WORDNET) -> dict[str, Synset]:
     return {synset.key: synset for synset in synsets}
 
 
+def load_senses(root: Path = WORDNET) -> dict[str, list[str]]:
+    """Read the keys of the senses of each noun, by its lower-case name, the most usual first."""
+    senses: dict[str, list[str]] = {}
+    for line in (root / "index.noun").read_text(encoding="latin-1").splitlines():
+        if not line.startswith("  "):
+            fields = line.split()
+            offsets = fields[-int(fields[2]) :]
+            senses[fields[0].replace("_", " ")] = [f"n{offset}" for offset in offsets]
+    return senses
+
+
 def imagenet_synsets() -> list[str]:
     """Keys of the 1,000 ImageNet classes, in the order of the classifier's rows."""
     import timm
