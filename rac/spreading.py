@@ -13,13 +13,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from rac.encoders.base import FloatArray
+from rac.progress import progress_bar
 from retrieval_index.arrays import BoolArray, IntArray, unit_norm
+from retrieval_index.flat import Excluded
 from retrieval_index.lookup import Lookup
 from retrieval_index.manifest import IndexPlan
+from retrieval_index.neighbours import Neighbours
 from retrieval_index.stack import Stack
 from retrieval_index.tuning import build_index
 
@@ -32,9 +34,12 @@ _ROUNDS = 30
 _EVENNESS = 0.25
 _CLOSENESS = 3
 _EXACT_ROWS = 65_536
+_BLOCK = 4096
 
 
-def spread_scores(scores: FloatArray, features: FloatArray, logit_scale: float) -> FloatArray:
+def spread_scores(
+    scores: FloatArray, features: FloatArray, logit_scale: float, *, progress: bool = False
+) -> FloatArray:
     """Spread scores over images that look alike.
 
     Each image has as many neighbours as a class has images on average, at most 20: with fewer
@@ -44,6 +49,7 @@ def spread_scores(scores: FloatArray, features: FloatArray, logit_scale: float) 
         scores: (N, C) cosines with the classes' prompts.
         features: (N, T) trunk features, any norm.
         logit_scale: the encoder's factor on cosines.
+        progress: whether a progress bar is shown.
 
     Returns:
         (N, C) float32, the classes' shares: not negative, rows sum to 1.
@@ -54,7 +60,7 @@ def spread_scores(scores: FloatArray, features: FloatArray, logit_scale: float) 
     if neighbours == 0:
         return shares
     evened = shares / _frequency(shares) ** _EVENNESS
-    links = _mutual_links(features, neighbours)
+    links = _mutual_links(features, neighbours, progress)
     spread = evened
     for _ in range(_ROUNDS):
         spread = _OWN * evened + (1 - _OWN) * (links @ spread)
@@ -73,7 +79,7 @@ def _frequency(shares: FloatArray) -> FloatArray:
     return np.asarray((shares.sum(axis=0) + 1) / (images + classes), np.float32)
 
 
-def _mutual_links(features: FloatArray, neighbours: int) -> Any:
+def _mutual_links(features: FloatArray, neighbours: int, progress: bool) -> Any:
     """Give (N, N) sparse weights between images that are among each other's neighbours.
 
     Scaled from both sides, so that an image which many are near does not speak for all of them.
@@ -82,7 +88,7 @@ def _mutual_links(features: FloatArray, neighbours: int) -> Any:
 
     images = len(features)
     unit = unit_norm(features - features.mean(axis=0))
-    found = _lookup(unit).search(unit, neighbours, excluded=_itself, expect_excluded=1)
+    found = _nearest(unit, neighbours, progress)
     near = np.where(found.rows >= 0, found.scores, 0.0).clip(min=0.0) ** _CLOSENESS
     starts = np.arange(images)[:, np.newaxis].repeat(near.shape[1], axis=1)
     links = csr_array(
@@ -94,6 +100,21 @@ def _mutual_links(features: FloatArray, neighbours: int) -> Any:
     return scale @ mutual @ scale
 
 
+def _nearest(unit: FloatArray, neighbours: int, progress: bool) -> Neighbours:
+    """Find the nearest other images of every image."""
+    lookup = _lookup(unit)
+    answer = Neighbours.none(len(unit), neighbours)
+    with progress_bar("images alike", len(unit), shown=progress) as advance:
+        for start in range(0, len(unit), _BLOCK):
+            asked = slice(start, start + _BLOCK)
+            found = lookup.search(
+                unit[asked], neighbours, excluded=_itself(start), expect_excluded=1
+            )
+            answer.scores[asked], answer.rows[asked] = found.scores, found.rows
+            advance(len(found))
+    return answer
+
+
 def _lookup(unit: FloatArray) -> Lookup:
     ids = pa.chunked_array([np.arange(len(unit)).astype(str)])
     exact = Lookup(Stack([unit]), ids, None, None)
@@ -102,6 +123,11 @@ def _lookup(unit: FloatArray) -> Lookup:
     return Lookup(exact.searchable, ids, None, build_index(exact, IndexPlan(), force=True))
 
 
-def _itself(queries: IntArray, rows: IntArray) -> BoolArray:
-    same: npt.NDArray[np.bool_] = rows == queries[:, np.newaxis]
-    return same
+def _itself(start: int) -> Excluded:
+    """Exclude the row that asks; queries are counted from ``start``."""
+
+    def excluded(queries: IntArray, rows: IntArray) -> BoolArray:
+        same: BoolArray = rows == queries[:, np.newaxis] + start
+        return same
+
+    return excluded

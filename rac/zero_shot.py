@@ -125,5 +125,6 @@ def classify_zero_shot(
     cosines = np.concatenate(embeddings) @ prompts.T
     scores = cosines
     if together:
-        scores = spread_scores(cosines, np.concatenate(trunks), encoder.logit_scale)
+        features = np.concatenate(trunks)
+        scores = spread_scores(cosines, features, encoder.logit_scale, progress=progress)
     return ZeroShot(ids, labels, classes, scores, cosines, left_out, bad)

@@ -44,9 +44,9 @@ def by_loops(cosines: FloatArray, features: FloatArray, scale: float, k: int) ->
     return np.asarray(spread / spread.sum(1, keepdims=True))
 
 
-def test_it_is_what_plain_loops_give() -> None:
-    rng = np.random.default_rng(0)
-    cosines, features, _ = two_kinds(rng, 30, 0.1)
+def test_it_is_what_plain_loops_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    cosines, features, _ = two_kinds(np.random.default_rng(0), 30, 0.1)
+    monkeypatch.setattr(spreading, "_BLOCK", 7)
     found = spread_scores(cosines, features, 20.0)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, by_loops(cosines, features, 20.0, 15), atol=2e-5)
