@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from rac.branches.base import log_softmax
 from rac.encoders.base import FloatArray
 from rac.progress import progress_bar
-from retrieval_index.arrays import BoolArray, IntArray, unit_norm
-from retrieval_index.flat import Excluded
+from retrieval_index.arrays import unit_norm
+from retrieval_index.flat import not_itself
 from retrieval_index.lookup import Lookup
 from retrieval_index.manifest import IndexPlan
 from retrieval_index.neighbours import Neighbours
@@ -54,7 +55,7 @@ def spread_scores(
     Returns:
         (N, C) float32, the classes' shares: not negative, rows sum to 1.
     """
-    shares = _shares(scores, logit_scale)
+    shares = np.exp(log_softmax(logit_scale * scores)).astype(np.float32)
     images, classes = shares.shape
     neighbours = min(_MOST_NEIGHBOURS, images // classes)
     if neighbours == 0:
@@ -66,11 +67,6 @@ def spread_scores(
         spread = _OWN * evened + (1 - _OWN) * (links @ spread)
     found: FloatArray = (spread / spread.sum(axis=1, keepdims=True)).astype(np.float32)
     return found
-
-
-def _shares(scores: FloatArray, logit_scale: float) -> FloatArray:
-    powers = np.exp(logit_scale * (scores - scores.max(axis=1, keepdims=True)))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def _frequency(shares: FloatArray) -> FloatArray:
@@ -89,11 +85,10 @@ def _mutual_links(features: FloatArray, neighbours: int, progress: bool) -> Any:
     images = len(features)
     unit = unit_norm(features - features.mean(axis=0))
     found = _nearest(unit, neighbours, progress)
-    near = np.where(found.rows >= 0, found.scores, 0.0).clip(min=0.0) ** _CLOSENESS
-    starts = np.arange(images)[:, np.newaxis].repeat(near.shape[1], axis=1)
-    links = csr_array(
-        (near.ravel(), (starts.ravel(), found.rows.clip(min=0).ravel())), shape=(images, images)
-    )
+    # No row is -1 with a score of -inf: a link of no weight.
+    near = found.scores.clip(min=0.0) ** _CLOSENESS
+    ends = np.arange(images + 1) * neighbours
+    links = csr_array((near.ravel(), found.rows.clip(min=0).ravel(), ends), shape=(images, images))
     mutual = links.minimum(links.T)
     reach = np.asarray(mutual.sum(axis=1)).ravel()
     scale = diags_array(1 / np.sqrt(np.where(reach > 0, reach, 1.0)))
@@ -106,9 +101,9 @@ def _nearest(unit: FloatArray, neighbours: int, progress: bool) -> Neighbours:
     answer = Neighbours.none(len(unit), neighbours)
     with progress_bar("images alike", len(unit), shown=progress) as advance:
         for start in range(0, len(unit), _BLOCK):
-            asked = slice(start, start + _BLOCK)
+            asked = np.arange(start, min(start + _BLOCK, len(unit)))
             found = lookup.search(
-                unit[asked], neighbours, excluded=_itself(start), expect_excluded=1
+                unit[asked], neighbours, excluded=not_itself(asked), expect_excluded=1
             )
             answer.scores[asked], answer.rows[asked] = found.scores, found.rows
             advance(len(found))
@@ -121,13 +116,3 @@ def _lookup(unit: FloatArray) -> Lookup:
     if len(unit) <= _EXACT_ROWS:
         return exact
     return Lookup(exact.searchable, ids, None, build_index(exact, IndexPlan(), force=True))
-
-
-def _itself(start: int) -> Excluded:
-    """Exclude the row that asks; queries are counted from ``start``."""
-
-    def excluded(queries: IntArray, rows: IntArray) -> BoolArray:
-        same: BoolArray = rows == queries[:, np.newaxis] + start
-        return same
-
-    return excluded

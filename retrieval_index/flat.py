@@ -29,6 +29,20 @@ _WIDEN = 4
 _BLOCK_SCORES = 1 << 24
 
 
+def not_itself(asking: IntArray) -> Excluded:
+    """Exclude from each query's answer the row that it is itself.
+
+    Args:
+        asking: (Q,) row numbers of the queries.
+    """
+
+    def excluded(queries: IntArray, rows: IntArray) -> BoolArray:
+        own: BoolArray = rows == asking[queries][:, np.newaxis]
+        return own
+
+    return excluded
+
+
 def flat_search(
     vectors: Vectors,
     queries: FloatArray,

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from retrieval_index.approximate import TEN, Approximate, add_rows
-from retrieval_index.arrays import BoolArray, IntArray
+from retrieval_index.arrays import IntArray
 from retrieval_index.errors import TargetMissed
-from retrieval_index.flat import Excluded
+from retrieval_index.flat import not_itself
 from retrieval_index.lookup import Lookup
 from retrieval_index.manifest import IndexPlan, IndexRecipe
 from retrieval_index.planning import Candidate, candidates
@@ -110,7 +110,7 @@ def measured_recall(lookup: Lookup) -> float:
 def recall_of(lookup: Lookup, rows: IntArray, truth: IntArray) -> float:
     """Give the share of (Q, 10) true rows that Q rows find; -1 in ``truth`` counts for nothing."""
     asked = lookup.searchable[rows]
-    found = lookup.search(asked, TEN, excluded=_self(rows), expect_excluded=1).rows
+    found = lookup.search(asked, TEN, excluded=not_itself(rows), expect_excluded=1).rows
     return _share_found(found, truth)
 
 
@@ -225,15 +225,7 @@ def _bytes_touched(built: Approximate, effort: int, count: int, searchable: Stac
 def _truth(lookup: Lookup, rows: IntArray) -> IntArray:
     """Give the (Q, 10) rows that are truly nearest to Q rows, by exact search."""
     asked = lookup.searchable[rows]
-    return lookup.search(asked, TEN, excluded=_self(rows), expect_excluded=1, exact=True).rows
-
-
-def _self(asking: IntArray) -> Excluded:
-    def excluded(queries: IntArray, rows: IntArray) -> BoolArray:
-        own: BoolArray = rows == asking[queries][:, np.newaxis]
-        return own
-
-    return excluded
+    return lookup.search(asked, TEN, excluded=not_itself(rows), expect_excluded=1, exact=True).rows
 
 
 def _share_found(found: IntArray, truth: IntArray) -> float:

@@ -59,7 +59,12 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Painted:
-    """Pictures of which only the colours are known: ``(N, 1280)`` features, ``(N, 11)`` shares."""
+    """Pictures without names.
+
+    Attributes:
+        features: ``(N, 1280)``.
+        colours: ``(N, 11)`` shares of the basic colours, all zero where unknown.
+    """
 
     features: torch.Tensor
     colours: torch.Tensor
@@ -211,7 +216,7 @@ def train_head(
     Args:
         data: Labelled scenes.
         photos: ``(P, 1280)`` features of pictures without names.
-        painted: Pictures to learn colours from, beside the scenes.
+        painted: Pictures to learn colours from, beside the scenes, where they are known.
         teacher: Says where photos and pseudo images belong.
         plan: Weights and lengths.
         seed: Of the draws.
@@ -290,12 +295,13 @@ def train_looks(data: Labelled, painted: Painted, plan: HeadPlan, seed: int) -> 
     rng, draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     part = start_looks()
     extra = round(plan.batch * plan.painted)
+    known = torch.nonzero(painted.colours.any(dim=1)).squeeze(1)
     optimiser = torch.optim.AdamW(part.parameters(), weight_decay=1e-3)
     for step in track(range(plan.look_steps), description="looks"):
         for group in optimiser.param_groups:
             group["lr"] = plan.look_rate * (1.02 - step / plan.look_steps)
         rows = data.draw(plan.batch - extra, rng)
-        more = torch.from_numpy(rng.integers(len(painted.features), size=extra))
+        more = known[torch.from_numpy(rng.integers(len(known), size=extra))]
         features = torch.cat([data.features[rows], painted.features[more]])
         features = features + plan.look_noise * torch.randn(features.shape, generator=draws)
         colours = torch.cat([data.colours[rows], painted.colours[more]])

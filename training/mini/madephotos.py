@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from training.mini.colours import COLOURS, sample_paint
-from training.mini.scenes import Scene, camera
+from training.mini.scenes import Scene, any_square, camera
 from training.mini.trunk import IMAGE_SIZE, Floats, Pixels
 
 _SIZE = (IMAGE_SIZE, IMAGE_SIZE)
@@ -87,9 +87,7 @@ class PhotoMaker:
         most = min(photo.size)
         least = min(int(0.12 * most) + 20, most - 1)
         side = int(np.exp(rng.uniform(np.log(least), np.log(most))))
-        left = int(rng.integers(0, photo.width - side + 1))
-        top = int(rng.integers(0, photo.height - side + 1))
-        cut = photo.resize(_SIZE, Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+        cut = photo.resize(_SIZE, Image.Resampling.BICUBIC, any_square(photo, side, rng))
         if rng.random() < 0.5:
             turned = cut.rotate(float(rng.uniform(-45, 45)), Image.Resampling.BICUBIC)
             edge = IMAGE_SIZE // 8

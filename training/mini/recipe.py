@@ -69,21 +69,6 @@ class Recipe:
     head: HeadPlan
 
 
-@dataclass(frozen=True)
-class MadePhotos:
-    """Features ``(N, 1280)`` of made photos, and their colours ``(N, 11)``, zero where unknown."""
-
-    features: Floats
-    colours: Floats
-
-    def painted(self) -> Painted:
-        """Give those whose colours are known."""
-        known = self.colours.any(axis=1)
-        return Painted(
-            torch.from_numpy(self.features[known]), torch.from_numpy(self.colours[known])
-        )
-
-
 def run(recipe: Recipe) -> Path:
     """Make the model; whatever the cache already holds is not made again."""
     torch.manual_seed(recipe.seed)
@@ -103,8 +88,8 @@ def run(recipe: Recipe) -> Path:
     teacher = Teacher.build(load_classifier(), nouns, imagenet_synsets(), meanings)
     data = label(bank, pictures, meanings)
     made = _made_photos(recipe, bank, pictures)
-    photos = _photos(bank, pictures, made)
-    head = train_head(data, photos, made.painted(), teacher, recipe.head, recipe.seed)
+    photos = _photos(recipe, bank, pictures, made)
+    head = train_head(data, photos, made, teacher, recipe.head, recipe.seed)
     return save_model(recipe.out, load_trunk(), head, tower)
 
 
@@ -184,16 +169,19 @@ def label(bank: SceneBank, pictures: list[Picture], meanings: Meanings) -> Label
     )
 
 
-def _photos(bank: SceneBank, pictures: list[Picture], made: MadePhotos) -> torch.Tensor:
+def _photos(
+    recipe: Recipe, bank: SceneBank, pictures: list[Picture], made: Painted
+) -> torch.Tensor:
     """Features ``(P, 1280)`` for the teacher: of made photos, and of scenes with real ones."""
     photographed = np.array([picture.source == "gcompris" for picture in pictures])[bank.picture]
     pasted = np.flatnonzero(bank.view == VIEWS.index("photo"))
-    chosen = np.random.default_rng(0).choice(pasted, min(4000, len(pasted)), replace=False)
+    rng = np.random.default_rng(recipe.seed)
+    chosen = rng.choice(pasted, min(4000, len(pasted)), replace=False)
     scenes = [bank.features[photographed & (bank.view <= 1)], bank.features[chosen]]
-    return torch.from_numpy(np.concatenate([made.features, *scenes]))
+    return torch.cat([made.features, *map(torch.from_numpy, scenes)])
 
 
-def _made_photos(recipe: Recipe, bank: SceneBank, pictures: list[Picture]) -> MadePhotos:
+def _made_photos(recipe: Recipe, bank: SceneBank, pictures: list[Picture]) -> Painted:
     from rich.progress import track
 
     kept = recipe.cache / "made-photos.npz"
@@ -211,7 +199,9 @@ def _made_photos(recipe: Recipe, bank: SceneBank, pictures: list[Picture]) -> Ma
         features = np.concatenate(list(extractor.stream(made)))
         np.savez(kept, features=features.astype(np.float16), colours=np.stack(colours))
     found = np.load(kept)
-    return MadePhotos(found["features"].astype(np.float32), found["colours"])
+    return Painted(
+        torch.from_numpy(found["features"].astype(np.float32)), torch.from_numpy(found["colours"])
+    )
 
 
 def _photographs(bank: SceneBank, pictures: list[Picture]) -> list[Image.Image]:

@@ -82,6 +82,15 @@ def _outside_white(rgb: Pixels) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isin(regions, np.unique(edge[edge > 0])))
 
 
+def any_square(
+    photo: Image.Image, side: int, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Choose the box of a square in a photograph: left, top, right, bottom."""
+    left = int(rng.integers(0, photo.width - side + 1))
+    top = int(rng.integers(0, photo.height - side + 1))
+    return left, top, left + side, top + side
+
+
 def _background(backgrounds: Sequence[Image.Image], rng: np.random.Generator) -> Image.Image:
     size = (IMAGE_SIZE, IMAGE_SIZE)
     if not backgrounds or rng.random() < 0.25:
@@ -94,9 +103,7 @@ def _background(backgrounds: Sequence[Image.Image], rng: np.random.Generator) ->
         return Image.fromarray(np.clip(flat + noise, 0, 255).astype(np.uint8))
     photo = backgrounds[int(rng.integers(len(backgrounds)))]
     side = int(rng.integers(100, min(photo.size) + 1))
-    left = int(rng.integers(0, photo.width - side + 1))
-    top = int(rng.integers(0, photo.height - side + 1))
-    crop = photo.crop((left, top, left + side, top + side)).resize(size)
+    crop = photo.crop(any_square(photo, side, rng)).resize(size)
     return crop.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 4))))
 
 

@@ -47,7 +47,7 @@ class Curriculum:
         self._meaning = meaning
         self._space = space
         self._repeat = repeat
-        self._place = {text: i for i, text in enumerate(contents)}
+        self._both = {text: i for i, text in enumerate(contents) if text in THINGS_AND_COLOURS}
         self._things = [i for i, text in enumerate(contents) if len(text.split()) <= 2]
         self._garments = [i for i, text in enumerate(contents) if text in set(GARMENTS)]
 
@@ -93,8 +93,8 @@ class Curriculum:
                 looks.append(words[int(rng.integers(len(words)))])
                 pattern[row] = one_of(len(PATTERNS), PATTERNS.index(key))
             described = " ".join([*looks, thing]).strip()
-            if described in THINGS_AND_COLOURS and described in self._place:
-                meaning[row] = self._meaning[self._place[described]]
+            if described in self._both:
+                meaning[row] = self._meaning[self._both[described]]
             if thing and rng.random() < 0.15:
                 described = f"{thing} in {' '.join(looks)}"
             texts.append(dressed(described, rng))
