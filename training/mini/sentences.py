@@ -21,13 +21,27 @@ SENTENCE_DIM = 384
 
 
 class SentenceEncoder:
-    """Unit-norm sentence embeddings, each computed once and kept in a cache folder."""
+    """Unit-norm sentence embeddings, each text computed once and kept in a cache folder.
+
+    Args:
+        cache: Folder of what was computed, a file for each call that met new texts.
+        threads: For torch.
+    """
 
     def __init__(self, cache: Path, threads: int = 2) -> None:
         self._cache = cache
         self._threads = threads
         self._model: Any = None
         self._tokenizer: Any = None
+        self._row: dict[str, int] = {}
+        self._known = np.empty((0, SENTENCE_DIM), dtype=np.float32)
+        for path in sorted(cache.glob("sentences-*.npz")):
+            kept = np.load(path)
+            self._remember(kept["texts"].tobytes().decode().split("\0"), kept["vectors"])
+
+    def _remember(self, texts: Sequence[str], vectors: Floats) -> None:
+        self._row.update({text: row for row, text in enumerate(texts, start=len(self._known))})
+        self._known = np.concatenate([self._known, vectors])
 
     def _load(self) -> None:
         transformers: Any = import_module("transformers")
@@ -40,10 +54,23 @@ class SentenceEncoder:
 
     def encode(self, texts: Sequence[str], batch_size: int = 256, show: bool = False) -> Floats:
         """Return ``(len(texts), 384)`` unit-norm embeddings, mean-pooled over the word pieces."""
-        digest = hashlib.sha256("\x00".join(texts).encode()).hexdigest()[:20]
-        kept = self._cache / f"sentences-{digest}.npy"
-        if kept.exists():
-            return np.asarray(np.load(kept), dtype=np.float32)
+        new = [text for text in dict.fromkeys(texts) if text not in self._row]
+        if new:
+            vectors = self._computed(new, batch_size, show)
+            self._keep(new, vectors)
+            self._remember(new, vectors)
+        return self._known[[self._row[text] for text in texts]]
+
+    def _keep(self, texts: Sequence[str], vectors: Floats) -> None:
+        joined = "\0".join(texts).encode()
+        self._cache.mkdir(parents=True, exist_ok=True)
+        path = self._cache / f"sentences-{hashlib.sha256(joined).hexdigest()[:20]}.npz"
+        partial = path.with_name(f"{path.stem}.partial")
+        with partial.open("wb") as file:
+            np.savez(file, texts=np.frombuffer(joined, dtype=np.uint8), vectors=vectors)
+        partial.rename(path)
+
+    def _computed(self, texts: Sequence[str], batch_size: int, show: bool) -> Floats:
         if self._model is None:
             self._load()
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
@@ -67,6 +94,4 @@ class SentenceEncoder:
             mask = words["attention_mask"].unsqueeze(-1).float()
             pooled = (hidden * mask).sum(1) / mask.sum(1)
             found[chosen] = torch.nn.functional.normalize(pooled, dim=-1).numpy()
-        self._cache.mkdir(parents=True, exist_ok=True)
-        np.save(kept, found)
         return found

@@ -49,7 +49,8 @@ class Curriculum:
         self._repeat = repeat
         self._both = {text: i for i, text in enumerate(contents) if text in THINGS_AND_COLOURS}
         self._things = [i for i, text in enumerate(contents) if len(text.split()) <= 2]
-        self._garments = [i for i, text in enumerate(contents) if text in set(GARMENTS)]
+        garments = frozenset(GARMENTS)
+        self._garments = [i for i, text in enumerate(contents) if text in garments]
 
     def epoch(self, rng: np.random.Generator) -> Lesson:
         """Draw one epoch's lesson."""
