@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from training.mini.pictures import Picture
 from training.mini.scenes import VIEWS, Scene, compose, cut_out, load_backgrounds
+from training.mini.sidebyside import made_side_by_side
 from training.mini.trunk import FeatureExtractor, Floats, Pixels
 
 THUMBNAIL = 16
@@ -51,6 +53,16 @@ class SceneBank:
         )
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """One scene of a picture: indices of both, and the thumbnail of the picture."""
+
+    picture: int
+    view: int
+    scene: Scene
+    thumbnail: Pixels
+
+
 def thumbnail_of(picture: Image.Image) -> Pixels:
     """Shrink an RGBA or RGB picture, on white and cropped to what it shows, to ``(256,)`` greys."""
     cut = cut_out(picture.convert("RGBA"))
@@ -61,10 +73,13 @@ def thumbnail_of(picture: Image.Image) -> Pixels:
 
 
 def views_of(picture: Picture) -> tuple[str, ...]:
-    """The scenes worth making of a picture; there are many emoji people, and few are goods."""
+    """The scenes worth making of a picture; there are many emoji people, and few are goods.
+
+    A package that is painted over no longer says what is in it.
+    """
     if picture.name.startswith(_MANY_FACES):
         return ("plain", "photo")
-    return VIEWS
+    return VIEWS[:3] if picture.source == "goods" else VIEWS
 
 
 def build_scenes(pictures: Sequence[Picture], folder: Path, seed: int, threads: int) -> SceneBank:
@@ -74,7 +89,7 @@ def build_scenes(pictures: Sequence[Picture], folder: Path, seed: int, threads: 
         pictures: In a fixed order.
         folder: Where the shards are kept; they depend on ``pictures`` and ``seed`` only.
         seed: Each picture's scenes depend on it and on the picture's place alone.
-        threads: For the trunk.
+        threads: For the trunk, and as many processes that compose.
     """
     from rich.progress import track
 
@@ -88,55 +103,60 @@ def build_scenes(pictures: Sequence[Picture], folder: Path, seed: int, threads: 
             continue
         if extractor is None:
             extractor, backgrounds = FeatureExtractor(threads), load_backgrounds()
-        chosen = range(start, min(start + SHARD, len(pictures)))
-        _build_shard(path, pictures, chosen, backgrounds, extractor, seed)
+        chosen = pictures[start : start + SHARD]
+        compose_one = partial(_scenes, chosen, start, backgrounds, seed)
+        _build_shard(path, made_side_by_side(compose_one, len(chosen), threads), extractor)
     return read_scenes(folder)
 
 
 def _scenes(
-    pictures: Sequence[Picture],
-    chosen: Sequence[int],
+    chosen: Sequence[Picture],
+    start: int,
     backgrounds: Sequence[Image.Image],
     seed: int,
-) -> Iterator[tuple[int, int, Scene, Pixels]]:
-    for index in chosen:
-        rng = np.random.default_rng((seed, index))
-        try:
-            drawn = pictures[index].load()
-            cut = cut_out(drawn)
-            if min(cut.size) < 8:
-                continue
-            small = thumbnail_of(drawn)
-        except (
-            OSError,
-            ValueError,
-            SyntaxError,
-            Image.DecompressionBombError,
-        ):  # what PIL and resvg say of a broken picture
-            continue
-        for view in views_of(pictures[index]):
-            yield index, VIEWS.index(view), compose(cut, view, backgrounds, rng), small
+    place: int,
+) -> list[_Seen]:
+    """Compose every scene of one chosen picture; none of one that is broken or tiny."""
+    picture, index = chosen[place], start + place
+    rng = np.random.default_rng((seed, index))
+    try:
+        drawn = picture.load()
+        cut = cut_out(drawn)
+        if min(cut.size) < 8:
+            return []
+        small = thumbnail_of(drawn)
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ):  # what PIL and resvg say of a broken picture
+        return []
+    return [
+        _Seen(index, VIEWS.index(view), compose(cut, view, backgrounds, rng), small)
+        for view in views_of(picture)
+    ]
 
 
-def _build_shard(
-    path: Path,
-    pictures: Sequence[Picture],
-    chosen: Sequence[int],
-    backgrounds: Sequence[Image.Image],
-    extractor: FeatureExtractor,
-    seed: int,
-) -> None:
-    found = list(_scenes(pictures, chosen, backgrounds, seed))
-    features = np.concatenate(list(extractor.stream(scene.pixels for _, _, scene, _ in found)))
+def _build_shard(path: Path, made: Iterable[list[_Seen]], extractor: FeatureExtractor) -> None:
+    found: list[_Seen] = []
+
+    def pixels() -> Iterator[Pixels]:
+        for scenes in made:
+            for seen in scenes:
+                found.append(seen)
+                yield seen.scene.pixels
+
+    features = np.concatenate(list(extractor.stream(pixels())))
     partial = path.with_suffix(".partial.npz")
     np.savez(
         partial,
         features=features.astype(np.float16),
-        picture=np.array([index for index, _, _, _ in found]),
-        view=np.array([view for _, view, _, _ in found]),
-        colours=np.stack([scene.colours for _, _, scene, _ in found]),
-        pattern=np.array([scene.pattern for _, _, scene, _ in found]),
-        thumbnail=np.stack([small for _, _, _, small in found]),
+        picture=np.array([seen.picture for seen in found]),
+        view=np.array([seen.view for seen in found]),
+        colours=np.stack([seen.scene.colours for seen in found]),
+        pattern=np.array([seen.scene.pattern for seen in found]),
+        thumbnail=np.stack([seen.thumbnail for seen in found]),
     )
     partial.rename(path)
 
