@@ -69,16 +69,6 @@ def test_a_plural_has_the_senses_of_its_word_and_an_unknown_name_none(meanings: 
     assert meanings.described("Arla") == [("Arla", 1.0)]
 
 
-def test_an_unlisted_name_means_a_little_of_its_end_and_a_sentence_does_not(
-    meanings: Meanings,
-) -> None:
-    described = dict(meanings.described("Arla big date"))
-    assert described["Arla big date"] == 1.0
-    assert described["date"] == pytest.approx(0.3)
-    assert described["fruit of a palm"] == pytest.approx(0.3 * 0.3 * 2 / 3)
-    assert meanings.described("what comes before the date") == [("what comes before the date", 1)]
-
-
 def test_texts_are_mixed_by_their_shares(meanings: Meanings, axes: Axes) -> None:
     found = meanings.of_names(["date", "Arla"])
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)

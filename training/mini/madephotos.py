@@ -4,7 +4,7 @@ A network can be taught what another one says from a few photographs, if they ar
 and repainted often enough (Asano & Saeed, The Augmented Image Prior: Distilling 1000 Classes by
 Extrapolating from a Single Image, ICLR 2023). Goods are mostly round things and boxes before
 something else, so most pictures show such shapes, with the texture of a photograph and shaded as by
-a lamp, or rendered models of real things; alone, in a heap or on a shelf.
+a lamp, alone or in a heap.
 """
 
 from __future__ import annotations
@@ -16,14 +16,11 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from training.mini.colours import COLOURS, sample_paint
-from training.mini.pictures import Load
-from training.mini.scenes import Scene, any_square, camera, cut_out
+from training.mini.scenes import Scene, any_square, camera
 from training.mini.sidebyside import made_side_by_side
 from training.mini.trunk import IMAGE_SIZE, Floats, Pixels
 
 _SIZE = (IMAGE_SIZE, IMAGE_SIZE)
-# Standard deviation of grey values, of 255; skies and walls have less.
-_FLAT = 12
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,10 @@ class PhotoMaker:
     Attributes:
         large: photographs of landscapes and surfaces.
         small: photographs of things; may be empty.
-        things: load cut-out pictures of things, RGBA; may be empty.
     """
 
     large: Sequence[Image.Image]
     small: Sequence[Image.Image]
-    things: Sequence[Load]
 
     def stream(self, count: int, seed: int, workers: int = 0) -> Iterator[Scene]:
         """Yield ``count`` pictures; each depends on the seed and its place.
@@ -63,22 +58,19 @@ class PhotoMaker:
             patch = self._cut(rng).resize((width, height))
             left, top = rng.integers(IMAGE_SIZE - width), rng.integers(IMAGE_SIZE - height)
             canvas.paste(patch, (int(left), int(top)))
-        elif kind > 0.3:
+        elif kind > 0.4:
             canvas = canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 3))))
-            colour = int(rng.integers(len(COLOURS))) if rng.random() < 0.5 else None
+            colour = int(rng.integers(len(COLOURS))) if rng.random() < 0.6 else None
             if colour is not None:
                 colours[colour] = 1.0
-            arrangement = rng.random()
-            if arrangement < 0.5:
+            if rng.random() < 0.5:
                 self._place_one(canvas, colour, rng)
-            elif arrangement < 0.8:
-                self._heap(canvas, colour, rng)
             else:
-                self._shelf(canvas, colour, rng)
+                self._heap(canvas, colour, rng)
         return canvas, colours
 
     def _place_one(self, canvas: Image.Image, colour: int | None, rng: np.random.Generator) -> None:
-        shape = self._object(int(rng.integers(110, 240)), colour, rng)
+        shape = self._shape(int(rng.integers(110, 240)), colour, rng)
         across, down = (int(shift) for shift in rng.integers(-30, 30, 2))
         middle = IMAGE_SIZE // 2
         place = (middle - shape.width // 2 + across, middle - shape.height // 2 + down)
@@ -86,31 +78,14 @@ class PhotoMaker:
 
     def _heap(self, canvas: Image.Image, colour: int | None, rng: np.random.Generator) -> None:
         size = int(rng.integers(45, 120))
-        kinds = [self._object(size, colour, rng) for _ in range(3)]
+        kinds = [self._shape(size, colour, rng) for _ in range(3)]
         for index in range(min(26, int(3 * (IMAGE_SIZE / size) ** 2))):
             shape = kinds[index % len(kinds)]
             left, top = (int(edge) for edge in rng.integers(-size // 2, IMAGE_SIZE, 2))
             canvas.paste(shape, (left, top), shape)
 
-    def _shelf(self, canvas: Image.Image, colour: int | None, rng: np.random.Generator) -> None:
-        shape = self._object(int(rng.integers(60, 160)), colour, rng)
-        left, top = (int(edge) for edge in rng.integers(-60, 1, 2))
-        across = max(12, int(shape.width * rng.uniform(0.8, 1.1)))
-        down = max(12, int(shape.height * rng.uniform(0.9, 1.3)))
-        for y in range(top, IMAGE_SIZE, down):
-            for x in range(left, IMAGE_SIZE, across):
-                canvas.paste(shape, (x, y + int(rng.integers(-2, 3))), shape)
-
     def _cut(self, rng: np.random.Generator) -> Image.Image:
-        """Cut a square that shows something out of a photograph, where three tries find one."""
-        for _ in range(3):
-            cut = self._any_cut(rng)
-            if np.asarray(cut.convert("L")).std() > _FLAT:
-                break
-        return cut
-
-    def _any_cut(self, rng: np.random.Generator) -> Image.Image:
-        """Cut a square of any scale; often turned and repainted."""
+        """Cut a square of any scale out of a photograph; often turned and repainted."""
         photos = self.small if self.small and rng.random() < 0.35 else self.large
         photo = photos[int(rng.integers(len(photos)))]
         most = min(photo.size)
@@ -122,31 +97,6 @@ class PhotoMaker:
             edge = IMAGE_SIZE // 8
             cut = turned.crop((edge, edge, IMAGE_SIZE - edge, IMAGE_SIZE - edge)).resize(_SIZE)
         return _repainted(cut, rng) if rng.random() < 0.6 else cut
-
-    def _object(self, size: int, colour: int | None, rng: np.random.Generator) -> Image.Image:
-        if self.things and rng.random() < 0.6:
-            return self._thing(size, colour, rng)
-        return self._shape(size, colour, rng)
-
-    def _thing(self, size: int, colour: int | None, rng: np.random.Generator) -> Image.Image:
-        """Take a picture of a thing, its longer side ``size``, painted where a colour is given."""
-        thing = cut_out(self.things[int(rng.integers(len(self.things)))]())
-        scale = size / max(thing.size)
-        shape = (max(8, int(scale * thing.width)), max(8, int(scale * thing.height)))
-        thing = thing.resize(shape, Image.Resampling.BICUBIC)
-        seen = thing.getchannel("A")
-        if colour is not None:
-            light = np.asarray(thing.convert("L"), dtype=np.float32)[..., None] / 255
-            shade = np.clip(1 + rng.uniform(0.3, 1) * (light - np.median(light)), 0.3, 1.4)
-            paint = shade * 255 * sample_paint(COLOURS[colour], rng)
-            bare = Image.fromarray(np.clip(paint, 0, 255).astype(np.uint8))
-        else:
-            bare = thing.convert("RGB")
-            bare = _repainted(bare, rng) if rng.random() < 0.5 else bare
-        bare.putalpha(seen)
-        if rng.random() < 0.3:
-            return bare.rotate(float(rng.uniform(-60, 60)), Image.Resampling.BICUBIC, expand=True)
-        return bare
 
     def _shape(self, size: int, colour: int | None, rng: np.random.Generator) -> Image.Image:
         """Make a thing, RGBA, ``size`` long: round or a box, textured, lit from one side.

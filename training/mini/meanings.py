@@ -1,13 +1,11 @@
 """What a name means where pictures are concerned: itself, and what WordNet says of it.
 
 A sentence encoder knows "Granny Smith" as somebody's grandmother and "date" as a day. Where a name
-has senses that can stand in a picture, what WordNet says of them is mixed in; and where it is not
-listed, but its end is, a little of what the end means: an "orange bell pepper" is a bell pepper.
+has senses that can stand in a picture, what WordNet says of them is mixed in.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,10 +17,6 @@ from training.mini.wordnet import VISIBLE, Synset
 
 # Share of a synonym, of the name with its kind, and of the definition, where the name has 1.
 _SYNONYM, _KIND, _GLOSS = 0.5, 0.6, 0.3
-# Share of all that the listed end of an unlisted name means; of names only, not of sentences.
-_HEAD = 0.3
-_LONGEST_NAME = 5
-_SENTENCE = re.compile(r"[,;]|\b(an?|the|of|with|without|in|on|for|and|or|to|by|from|that)\b")
 
 Weighted = list[tuple[str, float]]
 
@@ -65,22 +59,7 @@ class Meanings:
 
     def described(self, name: str) -> Weighted:
         """List the texts that say what a name means, with their shares."""
-        return [(name, 1.0), *(self._said_of(name) or self._said_of_head(name))]
-
-    def _said_of_head(self, name: str) -> Weighted:
-        words = name.split()
-        if len(words) > _LONGEST_NAME or _SENTENCE.search(name.lower()):
-            return []
-        for start in range(1, len(words)):
-            head = " ".join(words[start:])
-            said = self._said_of(head)
-            if said:
-                return [(text, _HEAD * share) for text, share in [(head, 1.0), *said]]
-        return []
-
-    def _said_of(self, name: str) -> Weighted:
-        """List what WordNet says of a name; nothing where it lists nothing visible of that name."""
-        texts: Weighted = []
+        texts: Weighted = [(name, 1.0)]
         senses = self._visible_senses(name)
         shares = 1 / np.arange(1, len(senses) + 1)
         for synset, share in zip(senses, shares / shares.sum(), strict=True):

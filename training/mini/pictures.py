@@ -1,4 +1,4 @@
-"""Labelled pictures that others made: emoji, clip art and picture dictionaries.
+"""The labelled pictures that the recipe learns from: emoji, clip art and picture dictionaries.
 
 No photo or drawing of an evaluation set is among them; ``separation`` checks that.
 """
@@ -93,7 +93,7 @@ def emoji_pictures(cache: Path) -> Iterator[Picture]:
         for stem in (hexcode, hexcode.replace("-fe0f", ""), f"{hexcode}-fe0f"):
             path = solid / "assets" / f"{stem}.webp"
             if path.exists():
-                yield Picture(f"fluent-emoji-3d:{slug}", label, tags, opener(path))
+                yield Picture(f"fluent-emoji-3d:{slug}", label, tags, _opener(path))
                 break
     squeezed = {slug.replace("-", ""): slug for slug in words}
     for vendor, folder in folders.items():
@@ -112,8 +112,7 @@ def emoji_pictures(cache: Path) -> Iterator[Picture]:
             )
 
 
-def opener(path: Path | bytes) -> Load:
-    """Put off opening a raster picture."""
+def _opener(path: Path | bytes) -> Load:
     return lambda: open_picture(path)
 
 
@@ -177,7 +176,7 @@ def clipart_pictures(root: Path = OPENCLIPART) -> Iterator[Picture]:
         )
         if len(name) < 3 and not words:
             continue
-        yield Picture(f"openclipart:{relative.as_posix()}", name or words[0], words, opener(path))
+        yield Picture(f"openclipart:{relative.as_posix()}", name or words[0], words, _opener(path))
 
 
 PICTURE_DICTIONARY = Path("/usr/share/games/pysiogame/res/images/art4apps")
@@ -191,7 +190,7 @@ def dictionary_pictures(root: Path = PICTURE_DICTIONARY) -> Iterator[Picture]:
         topic = topics.get(path.parent.name, path.parent.name)
         word = path.stem.replace("_", " ")
         words = (topic,) if topic in ("clothing", "food", "animals", *topics.values()) else ()
-        yield Picture(f"dictionary:{path.parent.name}/{path.stem}", word, words, opener(path))
+        yield Picture(f"dictionary:{path.parent.name}/{path.stem}", word, words, _opener(path))
 
 
 GCOMPRIS = Path("/usr/share/gcompris-qt/rcc")
@@ -224,7 +223,7 @@ def gcompris_pictures(root: Path = GCOMPRIS) -> Iterator[Picture]:
             name = name.replace("_", " ").replace("-color", "")
             if _NOT_THINGS.search(name) or len(name) < 3:
                 continue
-            load = _svg_text(data) if suffix == "svg" else opener(data)
+            load = _svg_text(data) if suffix == "svg" else _opener(data)
             words = (topic,) if topic and topic != name else ()
             yield Picture(f"gcompris:{resource}/{stem}.{suffix}", name, words, load)
 
@@ -233,8 +232,8 @@ def _svg_text(data: bytes) -> Load:
     return lambda: render_svg(data.decode("utf-8", "ignore"))
 
 
-def drawn_pictures(cache: Path) -> Iterator[Picture]:
-    """Every labelled picture that somebody drew or took, in a fixed order."""
+def all_pictures(cache: Path) -> Iterator[Picture]:
+    """Every labelled picture of every source, in a fixed order."""
     yield from emoji_pictures(cache)
     yield from clipart_pictures()
     yield from dictionary_pictures()

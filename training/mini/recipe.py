@@ -13,13 +13,11 @@ from PIL import Image
 from rich.console import Console
 
 from training.mini.export import save_model
-from training.mini.goods import goods_pictures
 from training.mini.imagehead import HeadPlan, Labelled, Painted, train_head
 from training.mini.madephotos import PhotoMaker
 from training.mini.meanings import Meanings
 from training.mini.packages import fetch_all
-from training.mini.pictures import Picture, drawn_pictures
-from training.mini.renderings import rendered_pictures
+from training.mini.pictures import Picture, all_pictures
 from training.mini.scenebank import SceneBank, build_scenes
 from training.mini.scenes import VIEWS, load_backgrounds
 from training.mini.sentences import SentenceEncoder
@@ -77,7 +75,7 @@ def run(recipe: Recipe) -> Path:
     torch.set_num_threads(recipe.threads)
     torch.set_flush_denormal(True)
     fetch_all(recipe.cache)
-    pictures = all_pictures(recipe)
+    pictures = list(all_pictures(recipe.cache))
     nouns = load_nouns()
     texts = contents(nouns.values(), pictures)
     random.Random(recipe.seed).shuffle(pictures)  # noqa: S311 - no secret
@@ -93,14 +91,6 @@ def run(recipe: Recipe) -> Path:
     photos = _photos(recipe, bank, pictures, made)
     head = train_head(data, photos, made, teacher, recipe.head, recipe.seed)
     return save_model(recipe.out, load_trunk(), head, tower)
-
-
-def all_pictures(recipe: Recipe) -> list[Picture]:
-    """List every labelled picture of every source; what is missing is rendered."""
-    drawn = list(drawn_pictures(recipe.cache))
-    rendered = rendered_pictures(recipe.cache / "renderings", recipe.seed)
-    goods = goods_pictures(drawn, recipe.cache / "packages", recipe.seed)
-    return [*drawn, *rendered, *goods]
 
 
 def _text_tower(
@@ -196,12 +186,7 @@ def _made_photos(recipe: Recipe, bank: SceneBank, pictures: list[Picture]) -> Pa
 
     kept = recipe.cache / "made-photos.npz"
     if not kept.exists():
-        things = [
-            pictures[index].load
-            for index in np.unique(bank.picture)
-            if pictures[index].source in ("sweethome3d", "goods")
-        ]
-        maker = PhotoMaker(load_backgrounds(1400), _photographs(bank, pictures), things)
+        maker = PhotoMaker(load_backgrounds(1400), _photographs(bank, pictures))
         extractor = FeatureExtractor(recipe.threads)
         colours: list[Floats] = []
 

@@ -73,13 +73,10 @@ def thumbnail_of(picture: Image.Image) -> Pixels:
 
 
 def views_of(picture: Picture) -> tuple[str, ...]:
-    """The scenes worth making of a picture; there are many emoji people, and few are goods.
-
-    A package that is painted over no longer says what is in it.
-    """
+    """The scenes worth making of a picture; there are many emoji people, and few are goods."""
     if picture.name.startswith(_MANY_FACES):
         return ("plain", "photo")
-    return VIEWS[:3] if picture.source == "goods" else VIEWS
+    return VIEWS
 
 
 def build_scenes(pictures: Sequence[Picture], folder: Path, seed: int, threads: int) -> SceneBank:
