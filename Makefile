@@ -20,11 +20,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 data: ## Install the picture package of the quickstart, where apt-get and root are there
-	@if [ -d $(STAMPS) ]; then :; \
+	@if [ -d $(STAMPS)/cartoon ] && [ -d $(STAMPS)/animals ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
-			tuxpaint-stamps-default >/dev/null; \
+			tuxpaint-stamps-default tuxpaint-data >/dev/null; \
 	else \
 		echo "no Tux Paint stamps here and no way to install them: a hub data set will do"; \
 	fi
