@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from retrieval_index.files import replace_file
 from training.mini.export import save_model
 from training.mini.imagehead import HeadPlan, Labelled, Painted, train_head
 from training.mini.madephotos import PhotoMaker
@@ -110,7 +111,8 @@ def _text_tower(
     meant = meanings.of_names(texts, show=True)
     curriculum = Curriculum(texts, meant, space, text_repeats(texts))
     train_tower(tower, curriculum, recipe.text_epochs, recipe.seed)
-    torch.save(tower.state_dict(), kept)
+    with replace_file(kept) as draft:
+        torch.save(tower.state_dict(), draft)
     return tower
 
 
@@ -139,7 +141,8 @@ def drop_evaluation_images(bank: SceneBank, recipe: Recipe) -> SceneBank:
     else:
         extractor = FeatureExtractor(recipe.threads)
         theirs = fingerprint(map(open_picture, paths), extractor)
-        np.savez(kept, thumbnails=theirs.thumbnails, features=theirs.features)
+        with replace_file(kept) as draft, draft.open("wb") as file:
+            np.savez(file, thumbnails=theirs.thumbnails, features=theirs.features)
     plain = bank.view == VIEWS.index("plain")
     ours = Fingerprints(frozenset(), bank.thumbnail[plain], bank.features[plain])
     twins = bank.picture[plain][near_duplicates(ours, theirs)]
@@ -197,7 +200,8 @@ def _made_photos(recipe: Recipe, bank: SceneBank, pictures: list[Picture]) -> Pa
 
         made = track(pixels(), "made photos", total=MADE_PHOTOS)
         features = np.concatenate(list(extractor.stream(made)))
-        np.savez(kept, features=features.astype(np.float16), colours=np.stack(colours))
+        with replace_file(kept) as draft, draft.open("wb") as file:
+            np.savez(file, features=features.astype(np.float16), colours=np.stack(colours))
     found = np.load(kept)
     return Painted(
         torch.from_numpy(found["features"].astype(np.float32)), torch.from_numpy(found["colours"])

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from retrieval_index.files import replace_file
 from training.mini.pictures import Picture
 from training.mini.scenes import VIEWS, Scene, compose, cut_out, load_backgrounds
 from training.mini.sidebyside import made_side_by_side
@@ -145,17 +146,16 @@ def _build_shard(path: Path, made: Iterable[list[_Seen]], extractor: FeatureExtr
                 yield seen.scene.pixels
 
     features = np.concatenate(list(extractor.stream(pixels())))
-    partial = path.with_suffix(".partial.npz")
-    np.savez(
-        partial,
-        features=features.astype(np.float16),
-        picture=np.array([seen.picture for seen in found]),
-        view=np.array([seen.view for seen in found]),
-        colours=np.stack([seen.scene.colours for seen in found]),
-        pattern=np.array([seen.scene.pattern for seen in found]),
-        thumbnail=np.stack([seen.thumbnail for seen in found]),
-    )
-    partial.rename(path)
+    with replace_file(path) as draft, draft.open("wb") as file:
+        np.savez(
+            file,
+            features=features.astype(np.float16),
+            picture=np.array([seen.picture for seen in found]),
+            view=np.array([seen.view for seen in found]),
+            colours=np.stack([seen.scene.colours for seen in found]),
+            pattern=np.array([seen.scene.pattern for seen in found]),
+            thumbnail=np.stack([seen.thumbnail for seen in found]),
+        )
 
 
 def read_scenes(folder: Path) -> SceneBank:

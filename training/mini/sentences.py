@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from retrieval_index.files import replace_file
 from training.mini.trunk import Floats
 
 SENTENCE_DIM = 384
@@ -63,12 +64,9 @@ class SentenceEncoder:
 
     def _keep(self, texts: Sequence[str], vectors: Floats) -> None:
         joined = "\0".join(texts).encode()
-        self._cache.mkdir(parents=True, exist_ok=True)
         path = self._cache / f"sentences-{hashlib.sha256(joined).hexdigest()[:20]}.npz"
-        partial = path.with_name(f"{path.stem}.partial")
-        with partial.open("wb") as file:
+        with replace_file(path) as draft, draft.open("wb") as file:
             np.savez(file, texts=np.frombuffer(joined, dtype=np.uint8), vectors=vectors)
-        partial.rename(path)
 
     def _computed(self, texts: Sequence[str], batch_size: int, show: bool) -> Floats:
         if self._model is None:
