@@ -1,9 +1,9 @@
 """Trains the image tower's projection head on cached trunk features.
 
 The head is two small networks side by side. *Meaning*: one hidden unit for each ImageNet class and
-the names of the classes behind them, which is nearly ConSE before any training; it is moved only a
-little, towards the teacher and the names of drawings. *Looks*: colours and patterns, in units of
-their own, so that learning them moves no meaning.
+the names of the classes behind them, which is ConSE before any training, its softmax included (see
+`start_meaning`); from there it is moved towards the teacher and the names of drawings. *Looks*:
+colours and patterns, in units of their own, so that learning them moves no meaning.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from torch import nn
 from torch.nn import functional
 
 from training.mini.colours import COLOURS
+from training.mini.pseudoimages import PseudoImages
 from training.mini.space import COLOUR_AXES, EMBED_DIM, MEANING_DIM, PATTERN_AXES
 from training.mini.teacher import Teacher
-from training.mini.trunk import FEATURE_DIM, Floats
+from training.mini.trunk import CLASSES, FEATURE_DIM, Floats
 
 HIDDEN = 2 * EMBED_DIM
-CLASSES = 1000
 LOOKS = slice(COLOUR_AXES.start, PATTERN_AXES.stop)
+#: Makes sums of names, weighted by what comes out of the tail, about as long as a unit vector.
+_MEANING_SCALE = 100.0
 #: Logits of looks are this times the output, so that outputs are of the order of a unit vector's.
 _LOOK_SCALE = 6.0
 
@@ -82,30 +84,34 @@ class HeadPlan:
         batch: features in a step.
         scenes: share of them that are labelled scenes; the rest belong to the teacher.
         pseudo: share of pseudo images among those of the teacher; the rest are pictures.
-        rate: of AdamW; ``look_rate`` of the looks.
+        rate: of AdamW for the units of meaning; ``name_rate`` for the names behind them, whose
+            weights are large; ``look_rate`` of the looks.
         names: weight of the names of scenes.
         angle: weight of the cosine to the teacher, and ``nearness`` of its nearest names.
         temperature: of similarities to names, ``softness`` of those that the names have themselves.
-        threshold: logit at which a class begins to be heard.
+        ceiling: logit that no class reaches (18.9 was the highest among 40,000 pictures), and
+            ``width`` of a unit's tail in logits.
         painted: share of pictures with known colours and no name while looks are learnt.
         look_noise: standard deviation of what is added to features while looks are learnt, as large
             as that of a feature over photos: without it drawings' colours are learnt, not photos'.
     """
 
     runs: int = 3
-    steps: int = 800
+    steps: int = 1600
     look_steps: int = 2000
     batch: int = 480
     scenes: float = 0.2
     pseudo: float = 0.35
-    rate: float = 1e-3
+    rate: float = 5e-4
+    name_rate: float = 1.25e-2
     look_rate: float = 1e-3
     names: float = 0.5
     angle: float = 6.0
     nearness: float = 1.5
     temperature: float = 0.06
     softness: float = 0.1
-    threshold: float = 3.0
+    ceiling: float = 20.0
+    width: float = 4.0
     painted: float = 0.1
     look_noise: float = 0.5
 
@@ -118,18 +124,23 @@ def _layers(part: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
 
 
 def start_meaning(teacher: Teacher, plan: HeadPlan) -> nn.Sequential:
-    """Make the part for meanings, ``(N, 1280)`` to ``(N, 240)``, near ConSE.
+    """Make the part for meanings, ``(N, 1280)`` to ``(N, 240)``: ConSE in one hidden layer.
 
-    A unit is silent below the threshold and grows above it: a coarse exponential.
+    Far below zero GELU falls off as a Gaussian's tail does: over the logits that a photo has,
+    nearly exponentially. So units that stay below zero are the numerators of a softmax (with
+    their sign turned), and the denominator does not matter: an embedding's length is taken off.
+    Behind a class stand its name and, half as heavy, the words of the table that look like it.
     """
+    shares = teacher.looks.square()
+    alike = (shares / shares.sum(0).clamp(min=1e-9)).T @ teacher.words
     part = nn.Sequential(
         nn.Linear(FEATURE_DIM, CLASSES), nn.GELU(), nn.Linear(CLASSES, MEANING_DIM, bias=False)
     )
     first, last = _layers(part)
     with torch.no_grad():
-        first.weight.copy_(teacher.weight)
-        first.bias.copy_(teacher.bias - plan.threshold)
-        last.weight.copy_(0.5 * teacher.names.T)
+        first.weight.copy_(teacher.weight / plan.width)
+        first.bias.copy_((teacher.bias - plan.ceiling) / plan.width)
+        last.weight.copy_(-_MEANING_SCALE * (teacher.names + 0.5 * alike).T)
     return part
 
 
@@ -157,50 +168,6 @@ def join(meaning: nn.Sequential, looks: nn.Sequential) -> nn.Sequential:
         last.weight[:MEANING_DIM, :CLASSES] = to_meaning.weight
         last.weight[LOOKS, CLASSES:] = to_looks.weight
     return head
-
-
-class PseudoImages:
-    """Features that photos might have: real ones, pushed towards classes that they do not show.
-
-    Args:
-        base: ``(N, 1280)`` features of real pictures.
-        teacher: Its classifier rows give the directions.
-        seed: Of the draws.
-    """
-
-    def __init__(self, base: torch.Tensor, teacher: Teacher, seed: int) -> None:
-        self._base = base
-        self._generator = torch.Generator().manual_seed(seed)
-        self._places = teacher.places
-        self._looks = teacher.looks.square()
-        centred = base - base.mean(0)
-        spread = centred.T @ centred / len(base)
-        spread = 0.9 * spread + 0.1 * torch.diag(torch.diag(spread))
-        rows = teacher.weight - teacher.weight.mean(0)
-        along = rows @ spread
-        self._steps = along / (rows * along).sum(1, keepdim=True).sqrt()
-
-    def _uniform(self, *shape: int) -> torch.Tensor:
-        return torch.rand(*shape, generator=self._generator)
-
-    def draw(self, count: int) -> torch.Tensor:
-        """Draw ``(count, 1280)``."""
-        at = torch.randint(len(self._base), (count,), generator=self._generator)
-        mix = torch.zeros(count, CLASSES)
-        one = torch.randint(CLASSES, (count,), generator=self._generator)
-        mix[torch.arange(count), one] = 1.0
-        word = torch.randint(len(self._looks), (count,), generator=self._generator)
-        drawn = self._looks[word] * -torch.log(self._uniform(count, CLASSES).clamp(min=1e-6))
-        drawn = drawn / drawn.sum(1, keepdim=True)
-        mix = torch.where(self._uniform(count, 1) < 0.6, drawn, mix)
-        push = mix * (self._uniform(count, 1) * 9.0)
-        blur = torch.randn(count, CLASSES, generator=self._generator)
-        push += blur * self._uniform(count, 1) * 0.25
-        place = self._places[torch.randint(len(self._places), (count,), generator=self._generator)]
-        push[torch.arange(count), place] += (
-            self._uniform(count) * 5.0 * (self._uniform(count) < 0.4).float()
-        )
-        return (self._base[at] + push @ self._steps).clamp(min=0.0)
 
 
 def train_head(
@@ -245,13 +212,20 @@ def train_meaning(
     rng = np.random.default_rng(seed)
     pseudo = PseudoImages(photos, teacher, seed)
     part = start_meaning(teacher, plan)
-    optimiser = torch.optim.AdamW(part.parameters(), weight_decay=0.0)
+    units, names = _layers(part)
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": units.parameters(), "peak": plan.rate},
+            {"params": names.parameters(), "peak": plan.name_rate},
+        ],
+        weight_decay=0.0,
+    )
     labelled = round(plan.batch * plan.scenes)
     drawn = round((plan.batch - labelled) * plan.pseudo)
     for step in track(range(plan.steps), description="meaning"):
         done = step / plan.steps
         for group in optimiser.param_groups:
-            group["lr"] = plan.rate * min(1.0, 20 * done + 0.01) * (1.02 - done)
+            group["lr"] = group["peak"] * min(1.0, 20 * done + 0.01) * (1.02 - done)
         rows = data.draw(labelled, rng)
         rows = rows[~data.tinted[rows]]
         real = torch.from_numpy(rng.integers(len(photos), size=plan.batch - labelled - drawn))

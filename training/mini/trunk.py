@@ -24,6 +24,8 @@ IMAGE_SIZE = 224
 #: Share of a resized photo that is looked at, as in the evaluation of the ImageNet weights.
 CROP_SHARE = 0.875
 FEATURE_DIM = 1280
+#: Of ImageNet.
+CLASSES = 1000
 MEAN = (127 / 255,) * 3
 STD = (128 / 255,) * 3
 
