@@ -117,7 +117,7 @@ def test_batches_do_not_change_embeddings() -> None:
     whole, _ = model.images(images)
     single, _ = model.images(images, batch=1)
     # The projection works in the tail of GELU, where float32 has few digits left: a batch's other
-    # order of sums shows in the fourth digit, below the rounding of float16.
+    # order of sums shows in the fourth digit: more than float16's rounding, less than bfloat16's.
     assert np.allclose(whole, single, atol=5e-4)
     assert (whole * single).sum(1).min() > 1 - 1e-6
 
