@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from PIL import Image
 from rich.console import Console
 
 from retrieval_index.files import replace_file
+from training.mini.bagofwords import fit_bags, start_from_bags
+from training.mini.everyday import everyday_texts, is_everyday
 from training.mini.export import save_model
 from training.mini.imagehead import HeadPlan, Labelled, Painted, train_head
 from training.mini.madephotos import PhotoMaker
@@ -35,7 +38,6 @@ from training.mini.teacher import Teacher
 from training.mini.texttower import (
     Curriculum,
     build_tower,
-    start_from_words,
     token_words,
     tokenizer,
     train_tower,
@@ -47,6 +49,7 @@ from training.mini.wordnet import imagenet_synsets, load_nouns, load_senses
 SOURCE_WEIGHTS = {"dictionary": 4.0, "gcompris": 4.0, "fluent-emoji-3d": 2.0, "openclipart": 1.0}
 EMOJI_WEIGHT = 0.7
 MADE_PHOTOS = 20_000
+GOODS = 1900  # garments and compounds, with which the texts begin
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,10 @@ def run(recipe: Recipe) -> Path:
     bank = drop_evaluation_images(bank, recipe)
     sentences = SentenceEncoder(recipe.cache / "sentences", recipe.threads)
     space = JointSpace.fit(sentences.encode(texts, show=True))
-    meanings = Meanings(nouns, load_senses(), sentences, space)
-    tower = _text_tower(recipe, texts, meanings, space, sentences)
+    senses = load_senses()
+    meanings = Meanings(nouns, senses, sentences, space)
+    everyday = everyday_texts(nouns, senses, tokenizer(), recipe.seed)
+    tower = _text_tower(recipe, texts, everyday, meanings, space, sentences)
     teacher = Teacher.build(load_classifier(), nouns, imagenet_synsets(), meanings)
     data = label(bank, pictures, meanings)
     made = _made_photos(recipe, bank, pictures)
@@ -96,7 +101,8 @@ def run(recipe: Recipe) -> Path:
 
 def _text_tower(
     recipe: Recipe,
-    texts: list[str],
+    names: list[str],
+    everyday: list[str],
     meanings: Meanings,
     space: JointSpace,
     sentences: SentenceEncoder,
@@ -106,27 +112,38 @@ def _text_tower(
     if kept.exists():
         tower.load_state_dict(torch.load(kept, weights_only=True))
         return tower
-    words = sentences.encode(token_words(tokenizer()), show=True)
-    start_from_words(tower, space.meaning(words))
+    coder = tokenizer()
+    texts = list(dict.fromkeys([*names, *everyday]))
+    repeat = text_repeats(texts, len(names), coder)
     meant = meanings.of_names(texts, show=True)
-    curriculum = Curriculum(texts, meant, space, text_repeats(texts))
-    train_tower(tower, curriculum, recipe.text_epochs, recipe.seed)
+    own = space.meaning(sentences.encode(token_words(coder), show=True))
+    tokens = [ids[1 : ids.index(coder.eot_token_id)] for ids in coder(texts).tolist()]
+    start_from_bags(tower, fit_bags(tokens, meant, repeat, own))
+    train_tower(tower, Curriculum(texts, meant, space, repeat), recipe.text_epochs, recipe.seed)
     with replace_file(kept) as draft:
         torch.save(tower.state_dict(), draft)
     return tower
 
 
-def text_repeats(texts: list[str]) -> Floats:
-    """How often each text is drawn in an epoch: names of goods often, definitions seldom."""
-    return np.array(
-        [
-            2.0
-            if index < 1900 or (index < 9000 and len(text.split()) <= 2)
-            else (1.0 if len(text.split()) <= 3 else 0.4)
-            for index, text in enumerate(texts)
-        ],
-        dtype=np.float32,
-    )
+def text_repeats(texts: list[str], names: int, coder: Any) -> Floats:
+    """How often each text is drawn in an epoch: names of goods often, definitions seldom.
+
+    Args:
+        texts: Names of things, then everyday words and phrases.
+        names: How many of them are names of things.
+        coder: open_clip's byte-pair tokenizer.
+    """
+    repeat = np.full(len(texts), 0.5, dtype=np.float32)
+    for index, text in enumerate(texts[:names]):
+        words = len(text.split())
+        if index < GOODS:
+            repeat[index] = 2.0
+        elif words > 3:
+            repeat[index] = 0.4
+        else:
+            often = 2.0 if index < 9000 and words <= 2 else 1.0
+            repeat[index] = often if is_everyday(text, coder) else often / 2
+    return repeat
 
 
 def drop_evaluation_images(bank: SceneBank, recipe: Recipe) -> SceneBank:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,14 @@ from training.mini.vocabulary import GARMENTS, THINGS_AND_COLOURS, dressed, spli
 
 CONTEXT = 32
 WIDTH = 256
-LAYERS = 3
+LAYERS = 4
 HEADS = 4
-NO_THING = ("thing", "object", "item", "product", "one", "something", "colour", "color", "tone", "")
+LOOK_WORDS = frozenset((*COLOURS, "gray", *chain(*PATTERN_SYNONYMS.values()))) - {"orange"}
+NO_THING = ("thing", "object", "item", "product", "one", "something", "colour", "color", "tone")
+# Weight of a look beside a meaning of 1, in a name and in a description. Said of one thing among
+# others like it, a look must not drown what the thing is.
+_IN_NAME = 0.3
+_DESCRIBED = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,13 @@ class Curriculum:
         self._space = space
         self._repeat = repeat
         self._both = {text: i for i, text in enumerate(contents) if text in THINGS_AND_COLOURS}
-        self._things = [i for i, text in enumerate(contents) if len(text.split()) <= 2]
-        garments = frozenset(GARMENTS)
-        self._garments = [i for i, text in enumerate(contents) if text in garments]
+        self._things = [
+            i
+            for i, text in enumerate(contents)
+            if len(text.split()) <= 2 and split_looks(text)[0] == text.lower()
+        ]
+        self._worn = frozenset(GARMENTS)
+        self._garments = [i for i, text in enumerate(contents) if text in self._worn]
 
     def epoch(self, rng: np.random.Generator) -> Lesson:
         """Draw one epoch's lesson."""
@@ -65,19 +75,29 @@ class Curriculum:
             index = int(place)
             text = self._contents[index]
             _, named, patterned = split_looks(text)
+            # A word for a look means nothing else, or reds would be told by their names.
+            alone = text.lower() in LOOK_WORDS
+            weight = 1.0 if alone else _IN_NAME
             for word in named:
-                colour[row] += 0.6 * one_of(len(COLOURS), COLOURS.index(word)) / len(named)
+                colour[row] += weight * one_of(len(COLOURS), COLOURS.index(word)) / len(named)
             for word in patterned:
-                pattern[row] += 0.6 * one_of(len(PATTERNS), PATTERNS.index(word)) / len(patterned)
-            meaning[row] = self._meaning[index]
+                # Plain yoghurt and solid oak are of no pattern.
+                if alone or word != "plain":
+                    code = one_of(len(PATTERNS), PATTERNS.index(word))
+                    pattern[row] += weight * code / len(patterned)
+            if not alone:
+                meaning[row] = self._meaning[index]
             texts.append(dressed(text, rng))
         for row, draw in enumerate(np.concatenate([coloured, coloured]), start=len(plain)):
             index = (
                 int(self._things[draw]) if rng.random() < 0.6 else int(rng.choice(self._garments))
             )
-            thing = self._contents[index]
-            if rng.random() < 0.15:
-                thing = NO_THING[int(rng.integers(len(NO_THING)))]
+            thing, weight = self._contents[index], _DESCRIBED
+            worn = thing in self._worn
+            if rng.random() < 0.2:
+                bare = rng.random() < 0.4
+                thing = "" if bare else NO_THING[int(rng.integers(len(NO_THING)))]
+                worn, weight = True, 1.0
             else:
                 meaning[row] = self._meaning[index]
             looks = []
@@ -87,16 +107,20 @@ class Curriculum:
                 words = COLOUR_SYNONYMS[key]
                 word = words[0] if rng.random() < 0.5 else words[int(rng.integers(len(words)))]
                 looks.append(word + ("-coloured" if rng.random() < 0.05 else ""))
-                colour[row] = one_of(len(COLOURS), COLOURS.index(key))
+                colour[row] = weight * one_of(len(COLOURS), COLOURS.index(key))
             if chosen > 0.6:
                 key = PATTERNS[int(rng.integers(len(PATTERNS)))]
                 words = PATTERN_SYNONYMS[key]
                 looks.append(words[int(rng.integers(len(words)))])
-                pattern[row] = one_of(len(PATTERNS), PATTERNS.index(key))
+                if worn or key != "plain":
+                    pattern[row] = weight * one_of(len(PATTERNS), PATTERNS.index(key))
             described = " ".join([*looks, thing]).strip()
             if described in self._both:
                 meaning[row] = self._meaning[self._both[described]]
-            if thing and rng.random() < 0.15:
+                colour[row] *= _IN_NAME
+            elif thing in ("colour", "color") and rng.random() < 0.5:
+                described = f"{thing} {' '.join(looks)}"
+            elif thing and rng.random() < 0.15:
                 described = f"{thing} in {' '.join(looks)}"
             texts.append(dressed(described, rng))
         return Lesson(texts, self._space.embed(meaning, colour, pattern))
@@ -145,17 +169,6 @@ def token_words(coder: Any) -> list[str]:
     return spelled
 
 
-def start_from_words(tower: Any, meaning: Floats) -> None:
-    """Set the token embeddings to what the tokens mean by themselves, ``(49408, 240)``."""
-    with torch.no_grad():
-        known = torch.from_numpy(meaning)
-        tower.token_embedding.weight.normal_(std=0.01)
-        tower.token_embedding.weight[:, :MEANING_DIM] += known * 0.8
-        tower.text_projection.zero_()
-        tower.text_projection[:, :WIDTH] = torch.eye(WIDTH) * 0.5
-        tower.text_projection += torch.randn_like(tower.text_projection) * 0.005
-
-
 def embed_texts(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
     """Unit embeddings ``(N, 512)`` of tokens ``(N, L)``, ``L`` at most 32.
 
@@ -176,7 +189,8 @@ def train_tower(
     epochs: int,
     seed: int,
     batch: int = 512,
-    rate: float = 1.5e-3,
+    rate: float = 1e-3,
+    word_rate: float = 3e-3,
 ) -> None:
     """Fit the tower: cosine to the target, and telling the texts of a batch apart.
 
@@ -186,20 +200,21 @@ def train_tower(
         epochs: Passes over it.
         seed: Of the draws.
         batch: Texts in a step; all of about the same length.
-        rate: Peak learning rate.
+        rate: Peak learning rate of the layers.
+        word_rate: Peak learning rate of the tokens' rows, of which a step moves those it meets.
     """
     from rich.progress import Progress
 
     rng = np.random.default_rng(seed)
     coder = tokenizer()
-    weights = [p for p in tower.parameters() if p.ndim > 1]
-    others = [p for p in tower.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}],
-        lr=rate,
-        betas=(0.9, 0.98),
-        foreach=True,
-    )
+    table = tower.token_embedding.weight
+    tower.token_embedding.sparse = True
+    layers = [p for p in tower.parameters() if p is not table]
+    optimisers: list[torch.optim.Optimizer] = [
+        torch.optim.SparseAdam([table], betas=(0.9, 0.98)),
+        torch.optim.AdamW(layers, weight_decay=0.01, betas=(0.9, 0.98), foreach=True),
+    ]
+    peaks = (word_rate, rate)
     with Progress() as progress:
         task = progress.add_task("text tower", total=epochs)
         for epoch in range(epochs):
@@ -213,8 +228,8 @@ def train_tower(
             total = 0.0
             for step, start in enumerate(starts):
                 done = (epoch + step / len(starts)) / epochs
-                for group in optimiser.param_groups:
-                    group["lr"] = rate * min(1.0, done * 40) * (0.02 + 0.98 * (1 - done))
+                for optimiser, peak in zip(optimisers, peaks, strict=True):
+                    optimiser.param_groups[0]["lr"] = peak * min(1, done * 40) * (1 - 0.98 * done)
                 chosen = torch.from_numpy(order[start : start + batch])
                 words = tokens[chosen, : int(lengths[chosen].max())]
                 with torch.autocast("cpu", torch.bfloat16):
@@ -224,9 +239,11 @@ def train_tower(
                 near = functional.log_softmax(found @ wanted.T * 20, dim=-1)
                 ought = functional.softmax(wanted @ wanted.T * 20, dim=-1)
                 loss = (1 - cosine).mean() + 0.1 * (-(ought * near).sum(-1)).mean()
-                optimiser.zero_grad()
+                for optimiser in optimisers:
+                    optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
+                for optimiser in optimisers:
+                    optimiser.step()
                 total += float(cosine.mean().detach())
                 progress.update(task, completed=done * epochs)
             progress.console.print(f"epoch {epoch + 1}: mean cosine {total / len(starts):.4f}")

@@ -86,6 +86,19 @@ def load_senses(root: Path = WORDNET) -> dict[str, list[str]]:
     return senses
 
 
+def load_lemmas(part: str, root: Path = WORDNET) -> list[str]:
+    """Read the lower-case words of a part of speech: ``adj``, ``adv``, ``noun`` or ``verb``."""
+    lines = (root / f"index.{part}").read_text(encoding="latin-1").splitlines()
+    return [line.split(" ", 1)[0].replace("_", " ") for line in lines if not line.startswith("  ")]
+
+
+def load_irregular_plurals(root: Path = WORDNET) -> dict[str, str]:
+    """Read the plurals that no rule gives, by singular."""
+    lines = (root / "noun.exc").read_text(encoding="latin-1").splitlines()
+    pairs = (line.replace("_", " ").split()[:2] for line in lines)
+    return {singular: plural for plural, singular in pairs}
+
+
 def imagenet_synsets() -> list[str]:
     """Keys of the 1,000 ImageNet classes, in the order of the classifier's rows."""
     import timm
