@@ -239,8 +239,7 @@ def train_tower(
                 near = functional.log_softmax(found @ wanted.T * 20, dim=-1)
                 ought = functional.softmax(wanted @ wanted.T * 20, dim=-1)
                 loss = (1 - cosine).mean() + 0.1 * (-(ought * near).sum(-1)).mean()
-                for optimiser in optimisers:
-                    optimiser.zero_grad()
+                tower.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 for optimiser in optimisers:
                     optimiser.step()

@@ -68,34 +68,37 @@ def parse_noun(line: str) -> Synset:
     )
 
 
+def _entries(path: Path) -> list[str]:
+    """Read the lines of a file of WordNet; its licence, two spaces in, is left out."""
+    lines = path.read_text(encoding="latin-1").splitlines()
+    return [line for line in lines if not line.startswith("  ")]
+
+
 def load_nouns(root: Path = WORDNET) -> dict[str, Synset]:
     """Read all noun senses, by key."""
-    lines = (root / "data.noun").read_text(encoding="latin-1").splitlines()
-    synsets = (parse_noun(line) for line in lines if not line.startswith("  "))
+    synsets = map(parse_noun, _entries(root / "data.noun"))
     return {synset.key: synset for synset in synsets}
 
 
 def load_senses(root: Path = WORDNET) -> dict[str, list[str]]:
     """Read the keys of the senses of each noun, by its lower-case name, the most usual first."""
     senses: dict[str, list[str]] = {}
-    for line in (root / "index.noun").read_text(encoding="latin-1").splitlines():
-        if not line.startswith("  "):
-            fields = line.split()
-            offsets = fields[-int(fields[2]) :]
-            senses[fields[0].replace("_", " ")] = [f"n{offset}" for offset in offsets]
+    for line in _entries(root / "index.noun"):
+        fields = line.split()
+        offsets = fields[-int(fields[2]) :]
+        senses[fields[0].replace("_", " ")] = [f"n{offset}" for offset in offsets]
     return senses
 
 
 def load_lemmas(part: str, root: Path = WORDNET) -> list[str]:
     """Read the lower-case words of a part of speech: ``adj``, ``adv``, ``noun`` or ``verb``."""
-    lines = (root / f"index.{part}").read_text(encoding="latin-1").splitlines()
-    return [line.split(" ", 1)[0].replace("_", " ") for line in lines if not line.startswith("  ")]
+    entries = _entries(root / f"index.{part}")
+    return [entry.split(" ", 1)[0].replace("_", " ") for entry in entries]
 
 
 def load_irregular_plurals(root: Path = WORDNET) -> dict[str, str]:
     """Read the plurals that no rule gives, by singular."""
-    lines = (root / "noun.exc").read_text(encoding="latin-1").splitlines()
-    pairs = (line.replace("_", " ").split()[:2] for line in lines)
+    pairs = (line.replace("_", " ").split()[:2] for line in _entries(root / "noun.exc"))
     return {singular: plural for plural, singular in pairs}
 
 
