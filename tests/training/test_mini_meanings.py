@@ -9,7 +9,7 @@ import pytest
 
 from training.mini.meanings import Meanings
 from training.mini.sentences import SENTENCE_DIM, SentenceEncoder
-from training.mini.space import COLOUR_AXES, MEANING_DIM, JointSpace
+from training.mini.space import COLOUR_AXES, MEANING_DIM, SIGHT_DIM, MeaningSpace
 from training.mini.texttower import Curriculum
 from training.mini.trunk import Floats
 from training.mini.wordnet import WORDNET, Synset, load_nouns, load_senses
@@ -41,7 +41,7 @@ def axes() -> Axes:
 
 @pytest.fixture
 def meanings(axes: Axes) -> Meanings:
-    space = JointSpace(
+    space = MeaningSpace(
         mean=np.zeros(SENTENCE_DIM, np.float32),
         axes=np.eye(SENTENCE_DIM, MEANING_DIM, dtype=np.float32),
     )
@@ -94,12 +94,8 @@ def test_the_senses_of_wordnet_lead_to_its_nouns() -> None:
 
 def test_orange_alone_is_the_fruit_as_well_as_the_colour() -> None:
     """Else a class called orange would be told from its colour alone."""
-    space = JointSpace(
-        mean=np.zeros(SENTENCE_DIM, np.float32),
-        axes=np.eye(SENTENCE_DIM, MEANING_DIM, dtype=np.float32),
-    )
-    meant = np.eye(2, MEANING_DIM, dtype=np.float32)
-    curriculum = Curriculum(["orange", "shirt"], meant, space, np.full(2, 3e4, np.float32))
+    places = np.eye(2, SIGHT_DIM, dtype=np.float32)
+    curriculum = Curriculum(["orange", "shirt"], places, np.full(2, 3e4, np.float32))
     lesson = curriculum.epoch(np.random.default_rng(0))
     alone = np.array([text.lower().strip(".") == "orange" for text in lesson.texts])
     coloured = lesson.targets[:, COLOUR_AXES].any(axis=1)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from training.mini.bagofwords import fit_bags, start_from_bags
 from training.mini.everyday import everyday_texts, is_everyday, phrases, plural
 from training.mini.recipe import GOODS, text_repeats
-from training.mini.space import COLOUR_AXES, MEANING_DIM, JointSpace, unit
+from training.mini.space import COLOUR_AXES, SIGHT_DIM, unit
 from training.mini.texttower import Curriculum, build_tower, embed_texts, tokenizer, train_tower
 from training.mini.trunk import Floats
 from training.mini.wordnet import WORDNET, load_irregular_plurals, load_nouns, load_senses
@@ -19,15 +19,9 @@ TOKENS = 49408
 NAMES = ["apple", "green apple", "apple juice", "orange juice", "a carton of orange juice"]
 
 
-@pytest.fixture
-def space() -> JointSpace:
-    axes = np.eye(384, MEANING_DIM, dtype=np.float32)
-    return JointSpace(mean=np.zeros(384, np.float32), axes=axes)
-
-
 @pytest.fixture(scope="module")
 def own() -> Floats:
-    return unit(np.random.default_rng(0).normal(size=(TOKENS, MEANING_DIM)))
+    return unit(np.random.default_rng(0).normal(size=(TOKENS, SIGHT_DIM)))
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +75,8 @@ def test_goods_are_drawn_often_and_definitions_seldom() -> None:
 
 def test_bags_fit_texts_that_are_means_and_keep_what_no_text_holds() -> None:
     rng = np.random.default_rng(0)
-    true = unit(rng.normal(size=(40, MEANING_DIM)))
-    own = unit(rng.normal(size=(41, MEANING_DIM)))
+    true = unit(rng.normal(size=(40, SIGHT_DIM)))
+    own = unit(rng.normal(size=(41, SIGHT_DIM)))
     texts = [rng.integers(40, size=rng.integers(1, 5)).tolist() for _ in range(400)]
     meant = bags(true, texts)
     rows = fit_bags(texts, meant, np.ones(400, np.float32), own)
@@ -96,15 +90,15 @@ def test_a_tower_starts_where_its_bags_of_words_lie(own: Floats, ids: list[list[
     tower = build_tower()
     start_from_bags(tower, own)
     with torch.no_grad():
-        found = embed_texts(tower, tokenizer()(NAMES))[:, :MEANING_DIM]
+        found = embed_texts(tower, tokenizer()(NAMES))[:, :SIGHT_DIM]
     cosine = (functional.normalize(found, dim=-1).numpy() * bags(own, ids)).sum(1)
     assert cosine.min() > 0.95
 
 
-def test_training_tells_apart_what_bags_cannot(space: JointSpace, own: Floats) -> None:
+def test_training_tells_apart_what_bags_cannot(own: Floats) -> None:
     """Two texts of the same words lie in one place until word order is learnt."""
     texts = ["milk chocolate", "chocolate milk", "shirt"]
-    meant = np.eye(3, MEANING_DIM, dtype=np.float32)
+    places = np.eye(3, SIGHT_DIM, dtype=np.float32)
     torch.manual_seed(0)
     tower = build_tower()
     start_from_bags(tower, own)
@@ -116,15 +110,15 @@ def test_training_tells_apart_what_bags_cannot(space: JointSpace, own: Floats) -
 
     assert cosine() > 0.95
     often = np.full(3, 400.0, np.float32)
-    train_tower(tower, Curriculum(texts, meant, space, often), epochs=2, seed=0, batch=16)
+    train_tower(tower, Curriculum(texts, places, often), epochs=2, seed=0, batch=16)
     assert cosine() < 0.5
 
 
-def test_a_word_for_a_colour_means_only_the_colour(space: JointSpace) -> None:
-    meant = np.eye(2, MEANING_DIM, dtype=np.float32)
-    curriculum = Curriculum(["red", "shirt"], meant, space, np.full(2, 500, np.float32))
+def test_a_word_for_a_colour_means_only_the_colour() -> None:
+    places = np.eye(2, SIGHT_DIM, dtype=np.float32)
+    curriculum = Curriculum(["red", "shirt"], places, np.full(2, 500, np.float32))
     lesson = curriculum.epoch(np.random.default_rng(0))
     bare = np.array([text.lower().strip(".") == "red" for text in lesson.texts])
     assert bare.sum() > 50
-    assert not lesson.targets[bare, :MEANING_DIM].any()
+    assert not lesson.targets[bare, :SIGHT_DIM].any()
     assert lesson.targets[bare][:, COLOUR_AXES].argmax(1).tolist() == [3] * int(bare.sum())

@@ -20,13 +20,13 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--text-epochs", type=int, default=8)
-    parser.add_argument("--head-steps", type=int, default=None)
+    parser.add_argument("--text-epochs", type=int, default=12)
+    parser.add_argument("--look-steps", type=int, default=None)
     given = parser.parse_args()
     from training.mini.imagehead import HeadPlan
     from training.mini.recipe import Recipe, run
 
-    plan = HeadPlan() if given.head_steps is None else HeadPlan(steps=given.head_steps)
+    plan = HeadPlan() if given.look_steps is None else HeadPlan(steps=given.look_steps)
     recipe = Recipe(given.out, given.cache, given.seed, given.threads, given.text_epochs, plan)
     try:
         path = run(recipe)

@@ -14,28 +14,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.mini.space import MEANING_DIM
+from training.mini.space import SIGHT_DIM
 from training.mini.trunk import Floats
 
-# How much a token's own meaning counts against the texts that hold it.
+# How much a token's own place counts against the texts that hold it.
 _PRIOR = 0.1
 _ITERATIONS = 40
-# Length of a token's own meaning where no text holds it, and of what all tokens share. The shared
+# Length of a token's own place where no text holds it, and of what all tokens share. The shared
 # part keeps the first layer norm from making short and long rows alike.
 _OWN = 0.8
 _SHARED = 2.0
 
 
 def fit_bags(
-    tokens: Sequence[Sequence[int]], meaning: Floats, repeat: Floats, own: Floats
+    tokens: Sequence[Sequence[int]], places: Floats, repeat: Floats, own: Floats
 ) -> Floats:
     """Find rows for tokens whose means lie where texts do, by ridge regression.
 
     Args:
         tokens: Of ``N`` texts, without start and end.
-        meaning: ``(N, 240)`` where the texts belong.
+        places: ``(N, 240)`` where the texts belong.
         repeat: ``(N,)`` how much each counts.
-        own: ``(V, 240)`` what each token means by itself.
+        own: ``(V, 240)`` where each token belongs by itself.
 
     Returns:
         ``(V, 240)``.
@@ -46,10 +46,10 @@ def fit_bags(
     counts = np.array([len(text) for text in tokens])
     weight = np.sqrt(repeat)
     shares = np.repeat(weight / counts, counts)
-    places = (np.repeat(np.arange(len(tokens)), counts), np.concatenate([*map(np.asarray, tokens)]))
-    bags = csr_matrix((shares, places), shape=(len(tokens), len(own)))
+    cells = (np.repeat(np.arange(len(tokens)), counts), np.concatenate([*map(np.asarray, tokens)]))
+    bags = csr_matrix((shares, cells), shape=(len(tokens), len(own)))
     rows = own * _OWN
-    left = meaning * weight[:, None] - bags @ rows
+    left = places * weight[:, None] - bags @ rows
     for axis in range(rows.shape[1]):
         found = lsmr(bags, left[:, axis], damp=_PRIOR**0.5, maxiter=_ITERATIONS)
         rows[:, axis] += found[0]
@@ -68,14 +68,14 @@ def start_from_bags(tower: Any, rows: Floats) -> None:
     """
     table = tower.token_embedding.weight
     width = table.shape[1]
-    shared = torch.full((width - MEANING_DIM,), _SHARED / (width - MEANING_DIM) ** 0.5)
+    shared = torch.full((width - SIGHT_DIM,), _SHARED / (width - SIGHT_DIM) ** 0.5)
     shared[::2] *= -1  # a mean of zero: layer norm takes means off
     handed_on = torch.eye(width)
-    handed_on[MEANING_DIM:] = 0
+    handed_on[SIGHT_DIM:] = 0
     with torch.no_grad():
-        table[:, :MEANING_DIM] = torch.from_numpy(rows)
-        table[-2:, :MEANING_DIM] = 0
-        table[:, MEANING_DIM:] = shared
+        table[:, :SIGHT_DIM] = torch.from_numpy(rows)
+        table[-2:, :SIGHT_DIM] = 0
+        table[:, SIGHT_DIM:] = shared
         tower.positional_embedding.normal_(std=0.003)
         for index, block in enumerate(tower.transformer.resblocks):
             block.mlp.c_proj.weight.mul_(0.01)
@@ -85,4 +85,4 @@ def start_from_bags(tower: Any, rows: Floats) -> None:
                 block.attn.in_proj_weight[2 * width :] = handed_on
                 block.attn.out_proj.weight += 2.0 * handed_on
         tower.text_projection.normal_(std=0.002)
-        tower.text_projection[:MEANING_DIM, :MEANING_DIM] += 0.5 * torch.eye(MEANING_DIM)
+        tower.text_projection[:SIGHT_DIM, :SIGHT_DIM] += 0.5 * torch.eye(SIGHT_DIM)

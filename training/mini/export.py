@@ -26,6 +26,7 @@ def model_config() -> dict[str, Any]:
                 "timm_model_pretrained": False,
                 "timm_pool": "avg",
                 "timm_proj": "mlp",
+                "timm_proj_bias": True,
                 "image_size": IMAGE_SIZE,
             },
             "text_cfg": text_config(),
@@ -52,6 +53,7 @@ def assemble(
         ("0.weight", "fc1.weight"),
         ("0.bias", "fc1.bias"),
         ("2.weight", "fc2.weight"),
+        ("2.bias", "fc2.bias"),
     ):
         state[f"visual.head.mlp.{theirs}"] = head.state_dict()[ours]
     state.update(tower.state_dict())

@@ -270,56 +270,6 @@ hammer|tool|wrench|spanner: hammer, screwdriver, hatchet, plunger
 coin|coins|money|banknote: buckle, wallet, piggy bank
 """
 
-# Where a picture was taken rather than what it shows: seen beside anything, and so no evidence.
-PLACES = (
-    "grocery store",
-    "confectionery",
-    "tobacco shop",
-    "bakery",
-    "butcher shop",
-    "toyshop",
-    "shoe shop",
-    "bookshop",
-    "barbershop",
-    "restaurant",
-    "library",
-    "greenhouse",
-    "refrigerator",
-    "vending machine",
-    "crate",
-    "hamper",
-    "shopping basket",
-    "shopping cart",
-    "plastic bag",
-    "tray",
-    "plate",
-    "dining table",
-    "table lamp",
-    "wardrobe",
-    "window shade",
-    "window screen",
-    "desk",
-    "studio couch",
-    "shower curtain",
-    "quilt",
-    "doormat",
-    "prayer rug",
-    "carton",
-    "web site",
-    "menu",
-    "comic book",
-    "tub",
-    "washbasin",
-    "bucket",
-    "pot",
-    "lakeside",
-    "seashore",
-    "valley",
-    "patio",
-    "packet",
-    "hay",
-)
-
 
 def class_index(nouns: Mapping[str, Synset], classes: list[str]) -> dict[str, list[int]]:
     """Rows of the ImageNet classifier by first lemma (two classes are called ``crane``)."""

@@ -1,7 +1,7 @@
-"""Photos of nothing in particular, to learn from a teacher that needs no labels.
+"""Photos of nothing in particular, to know what features of photos are like.
 
-A network can be taught what another one says from a few photographs, if they are cut small, turned
-and repainted often enough (Asano & Saeed, The Augmented Image Prior: Distilling 1000 Classes by
+A few photographs say as much as a great many, if they are cut small, turned and repainted often
+enough (Asano & Saeed, The Augmented Image Prior: Distilling 1000 Classes by
 Extrapolating from a Single Image, ICLR 2023). Goods are mostly round things and boxes before
 something else, so most pictures show such shapes, with the texture of a photograph and shaded as by
 a lamp, alone or in a heap.

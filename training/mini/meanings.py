@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from training.mini.sentences import SentenceEncoder
-from training.mini.space import MEANING_DIM, JointSpace, unit
+from training.mini.space import MEANING_DIM, MeaningSpace, unit
 from training.mini.trunk import Floats
 from training.mini.wordnet import VISIBLE, Synset
 
@@ -36,7 +36,7 @@ class Meanings:
         nouns: Mapping[str, Synset],
         senses: Mapping[str, Sequence[str]],
         sentences: SentenceEncoder,
-        space: JointSpace,
+        space: MeaningSpace,
     ) -> None:
         self._nouns = nouns
         self._senses = senses

@@ -17,7 +17,9 @@ from retrieval_index.files import replace_file
 from training.mini.bagofwords import fit_bags, start_from_bags
 from training.mini.everyday import everyday_texts, is_everyday
 from training.mini.export import save_model
-from training.mini.imagehead import HeadPlan, Labelled, Painted, train_head
+from training.mini.imagehead import HeadPlan, join, sight_part, train_looks
+from training.mini.labelled import Labelled, Painted
+from training.mini.lines import class_lines, drawn_lines, whitening_of
 from training.mini.madephotos import PhotoMaker
 from training.mini.meanings import Meanings
 from training.mini.packages import fetch_all
@@ -33,8 +35,8 @@ from training.mini.separation import (
     near_duplicates,
     open_picture,
 )
-from training.mini.space import JointSpace
-from training.mini.teacher import Teacher
+from training.mini.sights import Sights
+from training.mini.space import MeaningSpace
 from training.mini.texttower import (
     Curriculum,
     build_tower,
@@ -50,6 +52,7 @@ SOURCE_WEIGHTS = {"dictionary": 4.0, "gcompris": 4.0, "fluent-emoji-3d": 2.0, "o
 EMOJI_WEIGHT = 0.7
 MADE_PHOTOS = 20_000
 GOODS = 1900  # garments and compounds, with which the texts begin
+_NAME_WORDS = 2  # to the axes of sight, definitions and phrases have nothing to say
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,23 @@ def run(recipe: Recipe) -> Path:
     bank = build_scenes(pictures, recipe.cache / "scenes", recipe.seed, recipe.threads)
     bank = drop_evaluation_images(bank, recipe)
     sentences = SentenceEncoder(recipe.cache / "sentences", recipe.threads)
-    space = JointSpace.fit(sentences.encode(texts, show=True))
+    space = MeaningSpace.fit(sentences.encode(texts, show=True))
     senses = load_senses()
     meanings = Meanings(nouns, senses, sentences, space)
-    everyday = everyday_texts(nouns, senses, tokenizer(), recipe.seed)
-    tower = _text_tower(recipe, texts, everyday, meanings, space, sentences)
-    teacher = Teacher.build(load_classifier(), nouns, imagenet_synsets(), meanings)
     data = label(bank, pictures, meanings)
+    classes, whitening = imagenet_synsets(), whitening_of(data)
+    sights = Sights.fit(
+        meanings.of_synsets(classes),
+        class_lines(nouns, classes, meanings),
+        drawn_lines(data, whitening),
+        meanings.of_names([text for text in texts if len(text.split()) <= _NAME_WORDS]),
+    )
+    everyday = everyday_texts(nouns, senses, tokenizer(), recipe.seed)
+    tower = _text_tower(recipe, texts, everyday, meanings, space, sights, sentences)
     made = _made_photos(recipe, bank, pictures)
     photos = _photos(recipe, bank, pictures, made)
-    head = train_head(data, photos, made, teacher, recipe.head, recipe.seed)
+    sight = sight_part(sights, torch.from_numpy(whitening), load_classifier(), photos)
+    head = join(sight, train_looks(data, made, recipe.head, recipe.seed))
     return save_model(recipe.out, load_trunk(), head, tower)
 
 
@@ -104,7 +114,8 @@ def _text_tower(
     names: list[str],
     everyday: list[str],
     meanings: Meanings,
-    space: JointSpace,
+    space: MeaningSpace,
+    sights: Sights,
     sentences: SentenceEncoder,
 ) -> torch.nn.Module:
     tower = build_tower()
@@ -115,11 +126,11 @@ def _text_tower(
     coder = tokenizer()
     texts = list(dict.fromkeys([*names, *everyday]))
     repeat = text_repeats(texts, len(names), coder)
-    meant = meanings.of_names(texts, show=True)
-    own = space.meaning(sentences.encode(token_words(coder), show=True))
+    places = sights.of_meanings(meanings.of_names(texts, show=True))
+    own = sights.of_meanings(space.meaning(sentences.encode(token_words(coder), show=True)))
     tokens = [ids[1 : ids.index(coder.eot_token_id)] for ids in coder(texts).tolist()]
-    start_from_bags(tower, fit_bags(tokens, meant, repeat, own))
-    train_tower(tower, Curriculum(texts, meant, space, repeat), recipe.text_epochs, recipe.seed)
+    start_from_bags(tower, fit_bags(tokens, places, repeat, own))
+    train_tower(tower, Curriculum(texts, places, repeat), recipe.text_epochs, recipe.seed)
     with replace_file(kept) as draft:
         torch.save(tower.state_dict(), draft)
     return tower
@@ -192,7 +203,7 @@ def label(bank: SceneBank, pictures: list[Picture], meanings: Meanings) -> Label
 def _photos(
     recipe: Recipe, bank: SceneBank, pictures: list[Picture], made: Painted
 ) -> torch.Tensor:
-    """Features ``(P, 1280)`` for the teacher: of made photos, and of scenes with real ones."""
+    """Features ``(P, 1280)`` of made photos, and of scenes with real ones."""
     photographed = np.array([picture.source == "gcompris" for picture in pictures])[bank.picture]
     pasted = np.flatnonzero(bank.view == VIEWS.index("photo"))
     rng = np.random.default_rng(recipe.seed)

@@ -1,9 +1,10 @@
 """The joint space: what a text's embedding ought to be.
 
-A unit vector with three parts. *Meaning*: the sentence encoder's embedding, centred on the nouns'
-mean and turned to their main axes; sentence encoders put all texts into a narrow cone, and without
-the centring every class looks alike. *Colour* and *pattern*: one axis for each basic word, because
-sentence encoders tell colours apart poorly. The rest of the dimensions stay empty.
+A unit vector with three parts. *Sight*: what a thing of that name looks like (`Sights`), found by
+what the name means: the sentence encoder's embedding, centred on the nouns' mean and turned to
+their main axes; sentence encoders put all texts into a narrow cone, and without the centring every
+name means the same. *Colour* and *pattern*: one axis for each basic word, because sentence encoders
+tell colours apart poorly. The rest of the dimensions stay empty.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ import numpy.typing as npt
 from training.mini.colours import COLOURS, PATTERNS
 from training.mini.trunk import Floats
 
-EMBED_DIM = 512
+#: Twice this many hidden units are what open_clip gives a head: one for each class, one for each
+#: axis of sight, and some for the looks.
+EMBED_DIM = 640
 MEANING_DIM = 240
-COLOUR_AXES = slice(MEANING_DIM, MEANING_DIM + len(COLOURS))
+SIGHT_DIM = 240
+COLOUR_AXES = slice(SIGHT_DIM, SIGHT_DIM + len(COLOURS))
 PATTERN_AXES = slice(COLOUR_AXES.stop, COLOUR_AXES.stop + len(PATTERNS))
 
 
@@ -42,8 +46,8 @@ def one_of(count: int, chosen: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class JointSpace:
-    """Maps sentence embeddings, colours and patterns to the joint space.
+class MeaningSpace:
+    """Maps sentence embeddings to meanings.
 
     Attributes:
         mean: ``(384,)``, of the nouns' sentence embeddings.
@@ -54,7 +58,7 @@ class JointSpace:
     axes: Floats
 
     @classmethod
-    def fit(cls, sentences: Floats) -> JointSpace:
+    def fit(cls, sentences: Floats) -> MeaningSpace:
         """Centre on and turn to the main axes of sentence embeddings ``(N, 384)``."""
         mean = sentences.mean(0)
         _, _, rows = np.linalg.svd(np.cov((sentences - mean).T), hermitian=True)
@@ -64,10 +68,11 @@ class JointSpace:
         """Map sentence embeddings ``(N, 384)`` to unit vectors ``(N, 240)``."""
         return unit(np.asarray((sentences - self.mean) @ self.axes, dtype=np.float32))
 
-    def embed(self, meaning: Floats, colour: Floats, pattern: Floats) -> Floats:
-        """Join ``(N, 240)``, ``(N, 11)`` and ``(N, 4)`` to unit vectors ``(N, 512)``."""
-        joined = np.zeros((len(meaning), EMBED_DIM), dtype=np.float32)
-        joined[:, :MEANING_DIM] = meaning
-        joined[:, COLOUR_AXES] = colour
-        joined[:, PATTERN_AXES] = pattern
-        return unit(joined)
+
+def join_axes(sight: Floats, colour: Floats, pattern: Floats) -> Floats:
+    """Join ``(N, 240)``, ``(N, 11)`` and ``(N, 4)`` to unit vectors ``(N, 640)``."""
+    joined = np.zeros((len(sight), EMBED_DIM), dtype=np.float32)
+    joined[:, :SIGHT_DIM] = sight
+    joined[:, COLOUR_AXES] = colour
+    joined[:, PATTERN_AXES] = pattern
+    return unit(joined)

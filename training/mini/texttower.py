@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from training.mini.colours import COLOUR_SYNONYMS, COLOURS, PATTERN_SYNONYMS, PATTERNS
-from training.mini.space import EMBED_DIM, MEANING_DIM, JointSpace, one_of
+from training.mini.space import EMBED_DIM, SIGHT_DIM, join_axes, one_of
 from training.mini.trunk import Floats
 from training.mini.vocabulary import GARMENTS, THINGS_AND_COLOURS, dressed, split_looks
 
@@ -22,7 +22,7 @@ LAYERS = 4
 HEADS = 4
 LOOK_WORDS = frozenset((*COLOURS, "gray", *chain(*PATTERN_SYNONYMS.values()))) - {"orange"}
 NO_THING = ("thing", "object", "item", "product", "one", "something", "colour", "color", "tone")
-# Weight of a look beside a meaning of 1, in a name and in a description. Said of one thing among
+# Weight of a look beside a sight of 1, in a name and in a description. Said of one thing among
 # others like it, a look must not drown what the thing is.
 _IN_NAME = 0.3
 _DESCRIBED = 0.5
@@ -30,7 +30,7 @@ _DESCRIBED = 0.5
 
 @dataclass(frozen=True)
 class Lesson:
-    """Texts and where they belong: ``(N,)`` strings, ``(N, 512)`` unit vectors."""
+    """Texts and where they belong: ``(N,)`` strings, ``(N, 640)`` unit vectors."""
 
     texts: list[str]
     targets: Floats
@@ -41,17 +41,13 @@ class Curriculum:
 
     Args:
         contents: ``N`` texts.
-        meaning: ``(N, 240)`` where they belong.
-        space: The joint space.
+        sights: ``(N, 240)`` where they belong, colours and patterns apart.
         repeat: ``(N,)`` how often each is drawn in an epoch, on average.
     """
 
-    def __init__(
-        self, contents: Sequence[str], meaning: Floats, space: JointSpace, repeat: Floats
-    ) -> None:
+    def __init__(self, contents: Sequence[str], sights: Floats, repeat: Floats) -> None:
         self._contents = list(contents)
-        self._meaning = meaning
-        self._space = space
+        self._sights = sights
         self._repeat = repeat
         self._both = {text: i for i, text in enumerate(contents) if text in THINGS_AND_COLOURS}
         self._things = [
@@ -70,12 +66,12 @@ class Curriculum:
         texts: list[str] = []
         colour = np.zeros((len(plain) + 2 * len(coloured), len(COLOURS)), dtype=np.float32)
         pattern = np.zeros((len(colour), len(PATTERNS)), dtype=np.float32)
-        meaning = np.zeros((len(colour), MEANING_DIM), dtype=np.float32)
+        sight = np.zeros((len(colour), SIGHT_DIM), dtype=np.float32)
         for row, place in enumerate(plain):
             index = int(place)
             text = self._contents[index]
             _, named, patterned = split_looks(text)
-            # A word for a look means nothing else, or reds would be told by their names.
+            # A word for a look is nothing else to see, or reds would be told by their names.
             alone = text.lower() in LOOK_WORDS
             weight = 1.0 if alone else _IN_NAME
             for word in named:
@@ -86,7 +82,7 @@ class Curriculum:
                     code = one_of(len(PATTERNS), PATTERNS.index(word))
                     pattern[row] += weight * code / len(patterned)
             if not alone:
-                meaning[row] = self._meaning[index]
+                sight[row] = self._sights[index]
             texts.append(dressed(text, rng))
         for row, draw in enumerate(np.concatenate([coloured, coloured]), start=len(plain)):
             index = (
@@ -99,7 +95,7 @@ class Curriculum:
                 thing = "" if bare else NO_THING[int(rng.integers(len(NO_THING)))]
                 worn, weight = True, 1.0
             else:
-                meaning[row] = self._meaning[index]
+                sight[row] = self._sights[index]
             looks = []
             chosen = rng.random()
             if chosen < 0.75:
@@ -116,14 +112,14 @@ class Curriculum:
                     pattern[row] = weight * one_of(len(PATTERNS), PATTERNS.index(key))
             described = " ".join([*looks, thing]).strip()
             if described in self._both:
-                meaning[row] = self._meaning[self._both[described]]
+                sight[row] = self._sights[self._both[described]]
                 colour[row] *= _IN_NAME
             elif thing in ("colour", "color") and rng.random() < 0.5:
                 described = f"{thing} {' '.join(looks)}"
             elif thing and rng.random() < 0.15:
                 described = f"{thing} in {' '.join(looks)}"
             texts.append(dressed(described, rng))
-        return Lesson(texts, self._space.embed(meaning, colour, pattern))
+        return Lesson(texts, join_axes(sight, colour, pattern))
 
 
 def text_config() -> dict[str, Any]:
@@ -170,7 +166,7 @@ def token_words(coder: Any) -> list[str]:
 
 
 def embed_texts(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Unit embeddings ``(N, 512)`` of tokens ``(N, L)``, ``L`` at most 32.
+    """Unit embeddings ``(N, 640)`` of tokens ``(N, L)``, ``L`` at most 32.
 
     The tower reads causally, so padding after the end of a text changes nothing, and texts that are
     short may be cut to their length.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +101,18 @@ def load_irregular_plurals(root: Path = WORDNET) -> dict[str, str]:
     """Read the plurals that no rule gives, by singular."""
     pairs = (line.replace("_", " ").split()[:2] for line in _entries(root / "noun.exc"))
     return {singular: plural for plural, singular in pairs}
+
+
+def ancestors(nouns: Mapping[str, Synset], key: str) -> set[str]:
+    """List the keys of everything that a sense is a kind of, near and far."""
+    found: set[str] = set()
+    waiting = list(nouns[key].hypernyms)
+    while waiting:
+        kind = waiting.pop()
+        if kind not in found:
+            found.add(kind)
+            waiting.extend(nouns[kind].hypernyms)
+    return found
 
 
 def imagenet_synsets() -> list[str]:
