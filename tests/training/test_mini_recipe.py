@@ -116,8 +116,8 @@ def test_batches_do_not_change_embeddings() -> None:
     whole, _ = model.images(images)
     single, _ = model.images(images, batch=1)
     # The projection works in the tail of GELU, where float32 has few digits left: a batch's other
-    # order of sums shows in the fourth digit: more than float16's rounding, less than bfloat16's.
-    assert np.allclose(whole, single, atol=5e-4)
+    # order of sums shows in the fifth digit, as much as float16's rounding does.
+    assert np.allclose(whole, single, atol=1e-4)
     assert (whole * single).sum(1).min() > 1 - 1e-6
 
 
@@ -134,7 +134,7 @@ def test_zero_shot_on_a_sample_has_not_got_worse() -> None:
     assert found["fine"] >= GROCERY_FLOOR["fine"]
 
 
-GROCERY_FLOOR = {"coarse": 0.25, "fine": 0.1}
+GROCERY_FLOOR = {"coarse": 0.29, "fine": 0.15}
 
 
 @needs_weights
@@ -148,5 +148,5 @@ def test_clothing_on_a_sample_has_not_got_worse() -> None:
     assert found["colour_of_painted"] >= PAINTED_FLOOR
 
 
-FASHION_FLOOR = 0.36
+FASHION_FLOOR = 0.5
 PAINTED_FLOOR = 0.6
