@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from training.mini.imagehead import LOOKS, HeadPlan, join, start_looks, train_looks
 from training.mini.labelled import Labelled, Painted
-from training.mini.space import EMBED_DIM, SIGHT_DIM
+from training.mini.space import EMBED_DIM, MEANING_DIM, SIGHT_DIM
 from training.mini.trunk import CLASSES, FEATURE_DIM
 
 PLAN = replace(HeadPlan(), steps=60, batch=48)
@@ -33,7 +33,7 @@ def scenes() -> Labelled:
         colours=colours,
         pattern=torch.full((80,), -1),
         tinted=torch.zeros(80, dtype=torch.bool),
-        meanings=torch.eye(2, 240),
+        meanings=torch.eye(2, MEANING_DIM),
     )
 
 

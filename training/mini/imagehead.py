@@ -94,10 +94,11 @@ def sight_part(
         last.weight[:, :CLASSES] = -axes[:CLASSES].T / roots.norm(dim=1).median()
         last.weight[:, CLASSES:] = torch.diag(reach)
         last.bias.zero_()
-        last.bias.copy_(-part(photos).mean(0))
-        scale = _LENGTH / part(photos).norm(dim=1).median()
+        seen = part(photos)
+        mean = seen.mean(0)
+        scale = _LENGTH / (seen - mean).norm(dim=1).median()
         last.weight.mul_(scale)
-        last.bias.mul_(scale)
+        last.bias.copy_(-scale * mean)
     return part
 
 

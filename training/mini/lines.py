@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
+from retrieval_index.within_class import class_means
 from training.mini.labelled import Labelled
 from training.mini.lookalikes import class_index, parse_look_alikes
 from training.mini.meanings import Meanings
@@ -88,12 +89,11 @@ def class_lines(nouns: Mapping[str, Synset], classes: list[str], meanings: Meani
 def whitening_of(data: Labelled) -> Floats:
     """Make features vary alike in all directions within a name: ``(1280, 1280)``, symmetric."""
     names, features = _unpainted(data)
-    mean, _ = _means(names, features, len(data.meanings))
-    within = features - mean[names]
-    spread = (within.T @ within / len(within)).double()
-    spread += _SHRINKAGE * spread.trace() / len(spread) * torch.eye(len(spread))
-    values, axes = torch.linalg.eigh(spread)
-    return np.asarray(((axes / values.sqrt()) @ axes.T).float().numpy())
+    within = features - class_means(features, names, len(data.meanings))[names]
+    spread = within.T @ within / len(within)
+    spread += _SHRINKAGE * spread.trace() / len(spread) * np.eye(len(spread))
+    values, axes = np.linalg.eigh(spread)
+    return np.asarray((axes / np.sqrt(values)) @ axes.T, dtype=np.float32)
 
 
 def drawn_lines(data: Labelled, whitening: Floats) -> Lines:
@@ -107,20 +107,11 @@ def drawn_lines(data: Labelled, whitening: Floats) -> Lines:
         Lines with ``S`` of 1,280, in whitened features.
     """
     names, features = _unpainted(data)
-    mean, count = _means(names, features, len(data.meanings))
-    often = count >= _FEWEST_SCENES
-    apart = (mean[often] - features.mean(0)).numpy() @ whitening
-    return Lines(data.meanings[often].numpy(), unit(apart))
+    count = len(data.meanings)
+    often = np.bincount(names, minlength=count) >= _FEWEST_SCENES
+    apart = class_means(features, names, count)[often] - features.mean(axis=0)
+    return Lines(data.meanings.numpy()[often], unit(apart @ whitening))
 
 
-def _unpainted(data: Labelled) -> tuple[torch.Tensor, torch.Tensor]:
-    return data.name[~data.tinted], data.features[~data.tinted]
-
-
-def _means(
-    names: torch.Tensor, features: torch.Tensor, count: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean features ``(count, 1280)`` of each name's scenes, and how many scenes it has."""
-    scenes = torch.bincount(names, minlength=count)
-    summed = torch.zeros(count, features.shape[1]).index_add_(0, names, features)
-    return summed / scenes.clamp(min=1)[:, None], scenes
+def _unpainted(data: Labelled) -> tuple[npt.NDArray[np.int64], Floats]:
+    return data.name[~data.tinted].numpy(), data.features[~data.tinted].numpy()

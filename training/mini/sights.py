@@ -50,12 +50,9 @@ class Sights:
     def fit(cls, names: Floats, classes: Lines, drawings: Lines, meanings: Floats) -> Sights:
         """Turn to the main axes of the sights of texts with meanings ``(N, 240)``."""
         size = classes.looks.shape[1] + drawings.looks.shape[1]
-        whole = cls(
-            names, classes, drawings, np.zeros(size, np.float32), np.eye(size, dtype=np.float32)
-        )
         total, products = np.zeros(size), np.zeros((size, size))
         for start in range(0, len(meanings), _BLOCK):
-            seen = whole._seen(meanings[start : start + _BLOCK])
+            seen = _seen(meanings[start : start + _BLOCK], names, classes, drawings)
             total += seen.sum(axis=0)
             products += seen.T @ seen
         mean = total / len(meanings)
@@ -65,12 +62,15 @@ class Sights:
 
     def of_meanings(self, meanings: Floats) -> Floats:
         """Map meanings ``(N, 240)`` to unit vectors ``(N, 240)``."""
-        blocks = [
-            (self._seen(meanings[start : start + _BLOCK]) - self.mean) @ self.axes
-            for start in range(0, len(meanings), _BLOCK)
-        ]
+        blocks = []
+        for start in range(0, len(meanings), _BLOCK):
+            block = meanings[start : start + _BLOCK]
+            seen = _seen(block, self.names, self.classes, self.drawings)
+            blocks.append((seen - self.mean) @ self.axes)
         return unit(np.concatenate(blocks))
 
-    def _seen(self, meanings: Floats) -> Floats:
-        by_class = self.classes.expected(meanings) + _NAMED * meanings @ self.names.T
-        return np.concatenate([by_class, DRAWN * self.drawings.expected(meanings)], axis=1)
+
+def _seen(meanings: Floats, names: Floats, classes: Lines, drawings: Lines) -> Floats:
+    """Sights ``(N, 2280)`` before they are turned; arguments are those of `Sights`."""
+    by_class = classes.expected(meanings) + _NAMED * meanings @ names.T
+    return np.concatenate([by_class, DRAWN * drawings.expected(meanings)], axis=1)
