@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.mini.imagehead import LOOKS, HeadPlan, join, start_looks, train_looks
+from training.mini.imagehead import LOOKS, LookPlan, join, start_looks, train_looks
 from training.mini.labelled import Labelled, Painted
 from training.mini.space import EMBED_DIM, MEANING_DIM, SIGHT_DIM
 from training.mini.trunk import CLASSES, FEATURE_DIM
 
-PLAN = replace(HeadPlan(), steps=60, batch=48)
+PLAN = replace(LookPlan(), steps=60, batch=48)
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,10 @@ def main() -> int:
     parser.add_argument("--text-epochs", type=int, default=12)
     parser.add_argument("--look-steps", type=int, default=None)
     given = parser.parse_args()
-    from training.mini.imagehead import HeadPlan
+    from training.mini.imagehead import LookPlan
     from training.mini.recipe import Recipe, run
 
-    plan = HeadPlan() if given.look_steps is None else HeadPlan(steps=given.look_steps)
+    plan = LookPlan() if given.look_steps is None else LookPlan(steps=given.look_steps)
     recipe = Recipe(given.out, given.cache, given.seed, given.threads, given.text_epochs, plan)
     try:
         path = run(recipe)

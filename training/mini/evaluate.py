@@ -81,7 +81,7 @@ class Model:
         self._tokenizer = open_clip.get_tokenizer(name)
 
     def images(self, images: Iterable[Image.Image], batch: int = 64) -> tuple[Floats, Floats]:
-        """Return unit embeddings ``(N, 640)`` and trunk features ``(N, 1280)``."""
+        """Return unit embeddings ``(N, 704)`` and trunk features ``(N, 1280)``."""
         embedded: list[Floats] = []
         features: list[Floats] = []
         waiting: list[torch.Tensor] = []
@@ -103,7 +103,7 @@ class Model:
         return np.concatenate(embedded), np.concatenate(features)
 
     def texts(self, texts: Sequence[str]) -> Floats:
-        """Return unit embeddings ``(N, 640)``."""
+        """Return unit embeddings ``(N, 704)``."""
         found = []
         with torch.inference_mode():
             for start in range(0, len(texts), 256):
@@ -112,7 +112,7 @@ class Model:
         return np.concatenate(found)
 
     def prompts(self, names: Sequence[str], templates: Sequence[str] = TEMPLATES) -> Floats:
-        """Return one unit embedding ``(N, 640)`` a name: the mean over the templates."""
+        """Return one unit embedding ``(N, 704)`` a name: the mean over the templates."""
         summed = sum(self.texts([t.format(name) for name in names]) for t in templates)
         return np.asarray(functional.normalize(torch.as_tensor(summed), dim=-1).numpy())
 

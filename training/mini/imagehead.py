@@ -36,7 +36,7 @@ _LOOK_SCALE = 6.0
 
 
 @dataclass(frozen=True)
-class HeadPlan:
+class LookPlan:
     """How looks are trained.
 
     Attributes:
@@ -82,7 +82,7 @@ def sight_part(
         nn.Linear(FEATURE_DIM, _SIGHT_UNITS), nn.GELU(), nn.Linear(_SIGHT_UNITS, SIGHT_DIM)
     )
     first, last = _layers(part)
-    axes = torch.from_numpy(sights.axes)
+    axes = torch.from_numpy(sights.photo_axes)
     along = DRAWN * axes[CLASSES:].T @ whitening
     reach = ((photos - photos.mean(0)) @ along.T).abs().amax(0).clamp(min=1e-9) / _REACH
     along = along / reach[:, None]
@@ -113,7 +113,7 @@ def start_looks() -> nn.Sequential:
 
 
 def join(sight: nn.Sequential, looks: nn.Sequential) -> nn.Sequential:
-    """Put both parts into one head, ``(N, 1280)`` to ``(N, 640)``."""
+    """Put both parts into one head, ``(N, 1280)`` to ``(N, 704)``."""
     head = nn.Sequential(nn.Linear(FEATURE_DIM, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, EMBED_DIM))
     first, last = _layers(head)
     (of_sight, to_sight), (of_looks, to_looks) = _layers(sight), _layers(looks)
@@ -128,7 +128,7 @@ def join(sight: nn.Sequential, looks: nn.Sequential) -> nn.Sequential:
     return head
 
 
-def train_looks(data: Labelled, painted: Painted, plan: HeadPlan, seed: int) -> nn.Sequential:
+def train_looks(data: Labelled, painted: Painted, plan: LookPlan, seed: int) -> nn.Sequential:
     """Train the part for colours and patterns.
 
     Args:

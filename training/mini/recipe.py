@@ -17,13 +17,13 @@ from retrieval_index.files import replace_file
 from training.mini.bagofwords import fit_bags, start_from_bags
 from training.mini.everyday import everyday_texts, is_everyday
 from training.mini.export import save_model
-from training.mini.imagehead import HeadPlan, join, sight_part, train_looks
+from training.mini.imagehead import LookPlan, join, sight_part, train_looks
 from training.mini.labelled import Labelled, Painted
 from training.mini.lines import class_lines, drawn_lines, whitening_of
 from training.mini.madephotos import PhotoMaker
 from training.mini.meanings import Meanings
 from training.mini.packages import fetch_all
-from training.mini.pictures import Picture, all_pictures
+from training.mini.pictures import SIGNS, Picture, all_pictures
 from training.mini.scenebank import SceneBank, build_scenes
 from training.mini.scenes import VIEWS, load_backgrounds
 from training.mini.sentences import SentenceEncoder
@@ -48,10 +48,18 @@ from training.mini.trunk import FeatureExtractor, Floats, Pixels, load_classifie
 from training.mini.vocabulary import contents, split_looks
 from training.mini.wordnet import imagenet_synsets, load_nouns, load_senses
 
-SOURCE_WEIGHTS = {"dictionary": 4.0, "gcompris": 4.0, "fluent-emoji-3d": 2.0, "openclipart": 1.0}
+# Signs are many, and all of them black on white.
+SOURCE_WEIGHTS = {
+    "dictionary": 4.0,
+    "gcompris": 4.0,
+    "fluent-emoji-3d": 2.0,
+    "openclipart": 1.0,
+    SIGNS: 0.07,
+}
 EMOJI_WEIGHT = 0.7
 MADE_PHOTOS = 20_000
 GOODS = 1900  # garments and compounds, with which the texts begin
+_SHOWN = 10_400  # and up to here come names and keywords of pictures
 _NAME_WORDS = 2  # to the axes of sight, definitions and phrases have nothing to say
 
 
@@ -65,7 +73,7 @@ class Recipe:
         seed: Of every draw.
         threads: For torch and OpenVINO.
         text_epochs: Passes of the text tower over its texts.
-        head: Plan of the image head.
+        looks: How colours and patterns are learnt.
     """
 
     out: Path
@@ -73,7 +81,7 @@ class Recipe:
     seed: int
     threads: int
     text_epochs: int
-    head: HeadPlan
+    looks: LookPlan
 
 
 def run(recipe: Recipe) -> Path:
@@ -105,7 +113,7 @@ def run(recipe: Recipe) -> Path:
     made = _made_photos(recipe, bank, pictures)
     photos = _photos(recipe, bank, pictures, made)
     sight = sight_part(sights, torch.from_numpy(whitening), load_classifier(), photos)
-    head = join(sight, train_looks(data, made, recipe.head, recipe.seed))
+    head = join(sight, train_looks(data, made, recipe.looks, recipe.seed))
     return save_model(recipe.out, load_trunk(), head, tower)
 
 
@@ -152,7 +160,7 @@ def text_repeats(texts: list[str], names: int, coder: Any) -> Floats:
         elif words > 3:
             repeat[index] = 0.4
         else:
-            often = 2.0 if index < 9000 and words <= 2 else 1.0
+            often = 2.0 if index < _SHOWN and words <= 2 else 1.0
             repeat[index] = often if is_everyday(text, coder) else often / 2
     return repeat
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from retrieval_index.files import replace_file
-from training.mini.pictures import Picture
+from training.mini.pictures import SIGNS, Picture
 from training.mini.scenes import VIEWS, Scene, compose, cut_out, load_backgrounds
 from training.mini.sidebyside import made_side_by_side
 from training.mini.trunk import FeatureExtractor, Floats, Pixels
@@ -74,7 +74,12 @@ def thumbnail_of(picture: Image.Image) -> Pixels:
 
 
 def views_of(picture: Picture) -> tuple[str, ...]:
-    """The scenes worth making of a picture; there are many emoji people, and few are goods."""
+    """The scenes worth making of a picture; there are many emoji people, and few are goods.
+
+    Signs are seen plain only: mirrored and in piles they are other signs, or none.
+    """
+    if picture.source == SIGNS:
+        return ("plain",)
     if picture.name.startswith(_MANY_FACES):
         return ("plain", "photo")
     return VIEWS

@@ -20,7 +20,7 @@ from training.mini.trunk import Floats
 
 #: Twice this many hidden units are what open_clip gives a head: one for each class, one for each
 #: axis of sight, and some for the looks.
-EMBED_DIM = 640
+EMBED_DIM = 704
 MEANING_DIM = 240
 SIGHT_DIM = 240
 COLOUR_AXES = slice(SIGHT_DIM, SIGHT_DIM + len(COLOURS))
@@ -70,7 +70,7 @@ class MeaningSpace:
 
 
 def join_axes(sight: Floats, colour: Floats, pattern: Floats) -> Floats:
-    """Join ``(N, 240)``, ``(N, 11)`` and ``(N, 4)`` to unit vectors ``(N, 640)``."""
+    """Join ``(N, 240)``, ``(N, 11)`` and ``(N, 4)`` to unit vectors ``(N, 704)``."""
     joined = np.zeros((len(sight), EMBED_DIM), dtype=np.float32)
     joined[:, :SIGHT_DIM] = sight
     joined[:, COLOUR_AXES] = colour

@@ -30,7 +30,7 @@ _DESCRIBED = 0.5
 
 @dataclass(frozen=True)
 class Lesson:
-    """Texts and where they belong: ``(N,)`` strings, ``(N, 640)`` unit vectors."""
+    """Texts and where they belong: ``(N,)`` strings, ``(N, 704)`` unit vectors."""
 
     texts: list[str]
     targets: Floats
@@ -166,7 +166,7 @@ def token_words(coder: Any) -> list[str]:
 
 
 def embed_texts(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Unit embeddings ``(N, 640)`` of tokens ``(N, L)``, ``L`` at most 32.
+    """Unit embeddings ``(N, 704)`` of tokens ``(N, L)``, ``L`` at most 32.
 
     The tower reads causally, so padding after the end of a text changes nothing, and texts that are
     short may be cut to their length.
