@@ -145,6 +145,15 @@ def test_sights_are_unit_vectors_and_keep_names_apart(sights: Sights, names: Flo
     assert alike.max() < 0.6
 
 
+def test_photos_are_seen_along_axes_that_undo_those_of_texts(sights: Sights) -> None:
+    """However loud the drawings are in a text, its product with a photo is what it was."""
+    undone = sights.axes.T @ sights.photo_axes
+    np.testing.assert_allclose(undone, np.eye(SIGHT_DIM), atol=1e-3)
+    drawn = np.linalg.norm(sights.axes[CLASSES:], axis=1)
+    softened = np.linalg.norm(sights.photo_axes[CLASSES:], axis=1)
+    assert (drawn > 2 * softened).all()
+
+
 def test_photos_and_drawings_lie_where_their_names_do(
     sights: Sights, names: Floats, scenes: Labelled
 ) -> None:

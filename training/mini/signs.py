@@ -15,8 +15,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 FONTS = Path("/usr/share/fonts/truetype")
+# Not DejaVu Sans Bold: letters of the Tux Paint stamps, which measure the encoder, have its design.
 TYPEFACES = (
-    "dejavu/DejaVuSans-Bold.ttf",
+    "freefont/FreeSansBold.ttf",
     "dejavu/DejaVuSerif.ttf",
     "freefont/FreeSans.ttf",
     "freefont/FreeSerif.ttf",
