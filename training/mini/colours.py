@@ -62,12 +62,19 @@ PAINTS: dict[str, tuple[Range, ...]] = {
     "black": (Range((0, 360), (0.0, 0.4), (0.02, 0.14)),),
     "white": (Range((0, 360), (0.0, 0.05), (0.92, 1.0)),),
     "grey": (Range((0, 360), (0.0, 0.08), (0.3, 0.75)),),
-    "red": (Range((350, 368), (0.7, 1.0), (0.45, 0.95)),),
+    "red": (Range((350, 368), (0.7, 1.0), (0.3, 0.95)),),
     "orange": (Range((20, 36), (0.75, 1.0), (0.8, 1.0)),),
-    "yellow": (Range((47, 62), (0.5, 1.0), (0.82, 1.0)),),
-    "green": (Range((80, 160), (0.4, 1.0), (0.25, 0.85)),),
+    "yellow": (Range((46, 62), (0.45, 1.0), (0.72, 1.0)),),
+    "green": (
+        Range((80, 160), (0.4, 1.0), (0.25, 0.85)),
+        Range((69, 90), (0.4, 1.0), (0.4, 0.95)),
+        Range((75, 150), (0.45, 1.0), (0.14, 0.3)),
+    ),
     "blue": (Range((200, 248), (0.45, 1.0), (0.25, 0.95)),),
-    "purple": (Range((266, 298), (0.35, 1.0), (0.35, 0.8)),),
+    "purple": (
+        Range((266, 298), (0.35, 1.0), (0.35, 0.8)),
+        Range((272, 318), (0.45, 0.9), (0.14, 0.35)),
+    ),
     "pink": (Range((318, 352), (0.25, 0.6), (0.88, 1.0)),),
     "brown": (Range((14, 32), (0.45, 0.85), (0.22, 0.55)),),
 }
@@ -129,7 +136,8 @@ def name_pixels(rgb: Pixels) -> npt.NDArray[np.int64]:
     plain = (saturation < 0.14) | (spread < 0.06)
     names[plain & (top >= 0.85)] = COLOURS.index("white")
     names[plain & (top < 0.85)] = COLOURS.index("grey")
-    names[(top < 0.2) | (plain & (top < 0.25))] = COLOURS.index("black")
+    dark = (top < 0.12) | ((top < 0.2) & (saturation < 0.42)) | (plain & (top < 0.25))
+    names[dark] = COLOURS.index("black")
     return names
 
 

@@ -126,14 +126,21 @@ def _shaded(cut: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def camera(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Make a picture ``(224, 224)`` less sharp, less rich in contrast, noisy, and often a JPEG."""
+    """Make a picture ``(224, 224)`` as a camera would have it.
+
+    Less sharp, less rich in contrast, in the light of a lamp, which is warmer than the day more
+    often than colder, noisy, and often a JPEG. Colours are those of things, not of the light.
+    """
     image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 1.3))))
     image = ImageEnhance.Contrast(image).enhance(float(rng.uniform(0.75, 1.15)))
     if rng.random() < 0.5:
         stored = io.BytesIO()
         image.save(stored, "JPEG", quality=int(rng.integers(35, 90)))
         image = Image.open(stored).convert("RGB")
-    values = np.asarray(image).astype(np.float32) + rng.normal(0, rng.uniform(0, 6), (224, 224, 3))
+    warmth, tinge = rng.normal(0.05, 0.1), rng.normal(0, 0.03)
+    light = np.exp(np.array([warmth, tinge, -warmth]))
+    noise = rng.normal(0, rng.uniform(0, 6), (224, 224, 3))
+    values = np.asarray(image).astype(np.float32) * light + noise
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
