@@ -212,7 +212,9 @@ def compose(
     if view == "plain":
         _paste_at(white, _placed(cut, int(rng.integers(130, 222)), 0), (112, 112))
         return Scene(np.asarray(white), shares, pattern)
-    canvas = white if rng.random() < 0.2 else _background(backgrounds, rng)
+    # Goods are photographed on white, and white goods look grey to who never saw them there.
+    on_white = 0.5 if view == "tinted" else 0.2
+    canvas = white if rng.random() < on_white else _background(backgrounds, rng)
     if rng.random() < 0.5:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if view == "pile":
