@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.mini.colours import COLOURS
+from training.mini import madephotos
+from training.mini.colours import COLOURS, PAINTS
 from training.mini.madephotos import PhotoMaker
+from training.mini.scenes import camera
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +38,30 @@ def test_every_kind_of_picture_can_be_made(photographs: list[Image.Image]) -> No
     assert {float(scene.colours.sum()) for scene in scenes} == {0.0, 1.0}
 
 
-def test_the_colour_said_is_the_one_seen() -> None:
-    """Before a grey ground, with a texture that has no colour of its own."""
+def test_the_colour_said_is_the_one_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a grey ground, with a texture that has no colour of its own, and in white light."""
+    monkeypatch.setattr(madephotos, "camera", lambda picture, rng: picture)
     grey = Image.new("RGB", (300, 300), (128, 128, 128))
-    maker = PhotoMaker([grey], [])
-    hues = {"red": 0, "yellow": 42, "green": 85, "blue": 160}
     met = set()
-    for scene in maker.stream(300, 1):
+    for scene in PhotoMaker([grey], []).stream(300, 1):
         named = COLOURS[int(scene.colours.argmax())]
-        if scene.colours.any() and named in hues:
-            values = np.asarray(Image.fromarray(scene.pixels).convert("HSV")).astype(int)
-            strong = values[values[..., 1] > 90][:, 0]
-            apart = np.abs((strong - hues[named] + 128) % 256 - 128)
-            assert np.median(apart) < 30, named
+        if scene.colours.any() and named in ("red", "yellow", "green", "blue"):
+            values = np.asarray(Image.fromarray(scene.pixels).convert("HSV")).astype(float)
+            degrees = values[values[..., 1] > 60][:, 0] * 360 / 256
+            hues = [paint.hue for paint in PAINTS[named]]
+            low, high = min(start for start, _ in hues), max(end for _, end in hues)
+            apart = np.abs((degrees - (low + high) / 2 + 180) % 360 - 180)
+            assert np.median(apart) <= (high - low) / 2 + 3, named
             met.add(named)
-    assert met == set(hues)
+    assert met == {"red", "yellow", "green", "blue"}
+
+
+def test_a_camera_sees_grey_in_the_light_of_lamps() -> None:
+    grey = Image.new("RGB", (224, 224), (128, 128, 128))
+    seen = np.stack(
+        [np.asarray(camera(grey, np.random.default_rng(i))).mean((0, 1)) for i in range(200)]
+    )
+    warmth = seen[:, 0] / seen[:, 2]
+    assert 1.02 < np.median(warmth) < 1.25
+    assert warmth.min() < 0.95
+    assert warmth.max() > 1.3
