@@ -32,6 +32,23 @@ def test_paints_are_named_as_people_would(colour: str) -> None:
     assert set(PAINTS) == set(COLOURS)
 
 
+def test_pixels_are_named_as_a_survey_of_people_did() -> None:
+    """Olive, tan, maroon, navy, mustard brown and lilac: none by its hue alone."""
+    named = {
+        "green": (110, 117, 14),
+        "brown": (178, 153, 110),
+        "red": (101, 0, 33),
+        "blue": (1, 21, 62),
+        "purple": (206, 162, 253),
+        "orange": (254, 179, 8),
+        "yellow": (250, 218, 94),
+        "pink": (255, 129, 192),
+        "grey": (148, 150, 150),
+    }
+    found = name_pixels(np.array([list(named.values())], dtype=np.uint8))[0]
+    assert [COLOURS[index] for index in found] == list(named)
+
+
 def test_looks_are_taken_out_of_texts_but_fruit_stays_fruit() -> None:
     assert split_looks("red striped T-shirt")[1:] == (("red",), ("striped",))
     assert split_looks("blackberry jam") == ("blackberry jam", (), ())

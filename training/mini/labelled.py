@@ -49,3 +49,9 @@ class Painted:
 
     features: torch.Tensor
     colours: torch.Tensor
+
+    def and_also(self, others: Painted) -> Painted:
+        """Return these and the others."""
+        return Painted(
+            torch.cat([self.features, others.features]), torch.cat([self.colours, others.colours])
+        )

@@ -52,10 +52,10 @@ class PhotoMaker:
         """Make one: a cut, a cut with another's patch, or shapes before a cut."""
         kind = rng.random()
         colours = np.zeros(len(COLOURS), dtype=np.float32)
-        canvas = self._cut(rng)
+        canvas = self.cut(rng)
         if kind < 0.1:
             width, height = (int(side) for side in rng.integers(40, 180, 2))
-            patch = self._cut(rng).resize((width, height))
+            patch = self.cut(rng).resize((width, height))
             left, top = rng.integers(IMAGE_SIZE - width), rng.integers(IMAGE_SIZE - height)
             canvas.paste(patch, (int(left), int(top)))
         elif kind > 0.4:
@@ -84,7 +84,7 @@ class PhotoMaker:
             left, top = (int(edge) for edge in rng.integers(-size // 2, IMAGE_SIZE, 2))
             canvas.paste(shape, (left, top), shape)
 
-    def _cut(self, rng: np.random.Generator) -> Image.Image:
+    def cut(self, rng: np.random.Generator) -> Image.Image:
         """Cut a square of any scale out of a photograph; often turned and repainted."""
         photos = self.small if self.small and rng.random() < 0.35 else self.large
         photo = photos[int(rng.integers(len(photos)))]
@@ -114,7 +114,7 @@ class PhotoMaker:
         rise = np.sqrt(np.clip(1 - (distance / reach.clip(0.2)) ** 2, 0, 1))
         light = 0.5 * rng.normal(size=2)
         shade = np.clip(0.55 + 0.5 * (0.8 * rise + light[0] * across + light[1] * down), 0.2, 1.3)
-        texture = np.asarray(self._cut(rng).resize((size, size)), dtype=np.float32)
+        texture = np.asarray(self.cut(rng).resize((size, size)), dtype=np.float32)
         if colour is not None:
             kept = rng.uniform(0.05, 0.3)
             texture = (1 - kept) * 255 * sample_paint(COLOURS[colour], rng) + kept * texture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from retrieval_index.files import replace_file
 from training.mini.bagofwords import fit_bags, start_from_bags
 from training.mini.everyday import everyday_texts, is_everyday
 from training.mini.export import save_model
+from training.mini.goods import GoodsMaker
 from training.mini.imagehead import LookPlan, join, sight_part, train_looks
 from training.mini.labelled import Labelled, Painted
 from training.mini.lines import class_lines, drawn_lines, whitening_of
@@ -25,7 +26,7 @@ from training.mini.meanings import Meanings
 from training.mini.packages import fetch_all
 from training.mini.pictures import SIGNS, Picture, all_pictures
 from training.mini.scenebank import SceneBank, build_scenes
-from training.mini.scenes import VIEWS, load_backgrounds
+from training.mini.scenes import VIEWS, Scene, load_backgrounds
 from training.mini.sentences import SentenceEncoder
 from training.mini.separation import (
     EVALUATION_FOLDERS,
@@ -58,6 +59,7 @@ SOURCE_WEIGHTS = {
 }
 EMOJI_WEIGHT = 0.7
 MADE_PHOTOS = 20_000
+PAINTED_GOODS = 16_000
 GOODS = 1900  # garments and compounds, with which the texts begin
 _SHOWN = 10_400  # and up to here come names and keywords of pictures
 _NAME_WORDS = 2  # to the axes of sight, definitions and phrases have nothing to say
@@ -110,10 +112,18 @@ def run(recipe: Recipe) -> Path:
     )
     everyday = everyday_texts(nouns, senses, tokenizer(), recipe.seed)
     tower = _text_tower(recipe, texts, everyday, meanings, space, sights, sentences)
-    made = _made_photos(recipe, bank, pictures)
+    maker = PhotoMaker(load_backgrounds(1400), _photographs(bank, pictures))
+    made = _painted(
+        recipe, "made-photos", maker.stream(MADE_PHOTOS, recipe.seed, recipe.threads), MADE_PHOTOS
+    )
+    repainted = np.unique(bank.picture[bank.view == VIEWS.index("tinted")])
+    shop = GoodsMaker([pictures[index] for index in repainted], maker, load_backgrounds())
+    goods = _painted(
+        recipe, "goods", shop.stream(PAINTED_GOODS, recipe.seed, recipe.threads), PAINTED_GOODS
+    )
     photos = _photos(recipe, bank, pictures, made)
     sight = sight_part(sights, torch.from_numpy(whitening), load_classifier(), photos)
-    head = join(sight, train_looks(data, made, recipe.looks, recipe.seed))
+    head = join(sight, train_looks(data, made.and_also(goods), recipe.looks, recipe.seed))
     return save_model(recipe.out, load_trunk(), head, tower)
 
 
@@ -220,22 +230,22 @@ def _photos(
     return torch.cat([made.features, *map(torch.from_numpy, scenes)])
 
 
-def _made_photos(recipe: Recipe, bank: SceneBank, pictures: list[Picture]) -> Painted:
+def _painted(recipe: Recipe, name: str, scenes: Iterable[Scene], count: int) -> Painted:
+    """Features and colours of ``count`` scenes, which are made if the cache does not hold them."""
     from rich.progress import track
 
-    kept = recipe.cache / "made-photos.npz"
+    kept = recipe.cache / f"{name}.npz"
     if not kept.exists():
-        maker = PhotoMaker(load_backgrounds(1400), _photographs(bank, pictures))
         extractor = FeatureExtractor(recipe.threads)
         colours: list[Floats] = []
 
         def pixels() -> Iterator[Pixels]:
-            for scene in maker.stream(MADE_PHOTOS, recipe.seed, recipe.threads):
+            for scene in scenes:
                 colours.append(scene.colours)
                 yield scene.pixels
 
-        made = track(pixels(), "made photos", total=MADE_PHOTOS)
-        features = np.concatenate(list(extractor.stream(made)))
+        seen = track(pixels(), name.replace("-", " "), total=count)
+        features = np.concatenate(list(extractor.stream(seen)))
         with replace_file(kept) as draft, draft.open("wb") as file:
             np.savez(file, features=features.astype(np.float16), colours=np.stack(colours))
     found = np.load(kept)

@@ -91,7 +91,8 @@ def any_square(
     return left, top, left + side, top + side
 
 
-def _background(backgrounds: Sequence[Image.Image], rng: np.random.Generator) -> Image.Image:
+def background(backgrounds: Sequence[Image.Image], rng: np.random.Generator) -> Image.Image:
+    """Make what lies behind things, ``(224, 224)``: a cut of a photograph, or a ramp of colours."""
     size = (IMAGE_SIZE, IMAGE_SIZE)
     if not backgrounds or rng.random() < 0.25:
         low, high = rng.integers(40, 256, 3), rng.integers(40, 256, 3)
@@ -107,7 +108,8 @@ def _background(backgrounds: Sequence[Image.Image], rng: np.random.Generator) ->
     return crop.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 4))))
 
 
-def _placed(cut: Image.Image, longest: int, angle: float) -> Image.Image:
+def placed(cut: Image.Image, longest: int, angle: float) -> Image.Image:
+    """Enlarge or shrink a cut-out to ``longest`` pixels, and turn it by ``angle`` degrees."""
     scale = longest / max(cut.size)
     sized = cut.resize(
         (max(1, round(cut.width * scale)), max(1, round(cut.height * scale))),
@@ -116,7 +118,8 @@ def _placed(cut: Image.Image, longest: int, angle: float) -> Image.Image:
     return sized.rotate(angle, Image.Resampling.BICUBIC, expand=True) if angle else sized
 
 
-def _shaded(cut: Image.Image, rng: np.random.Generator) -> Image.Image:
+def shaded(cut: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Light a cut-out from one side."""
     values = np.asarray(cut).astype(np.float32)
     height, width = values.shape[:2]
     across = np.linspace(-1, 1, width)[None, :] * rng.uniform(-0.35, 0.35)
@@ -186,7 +189,8 @@ def _pattern_mask(
     return np.asarray((u % 1.0 < 0.5) ^ (v % 1.0 < 0.5))
 
 
-def _paste_at(canvas: Image.Image, thing: Image.Image, centre: tuple[float, float]) -> None:
+def paste_at(canvas: Image.Image, thing: Image.Image, centre: tuple[float, float]) -> None:
+    """Paste a cut-out with its middle at ``centre``: pixels from the left and from the top."""
     corner = (round(centre[0] - thing.width / 2), round(centre[1] - thing.height / 2))
     canvas.paste(thing, corner, thing)
 
@@ -210,25 +214,23 @@ def compose(
         cut, shares, pattern = tint(cut, rng)
     white = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE), (255, 255, 255))
     if view == "plain":
-        _paste_at(white, _placed(cut, int(rng.integers(130, 222)), 0), (112, 112))
+        paste_at(white, placed(cut, int(rng.integers(130, 222)), 0), (112, 112))
         return Scene(np.asarray(white), shares, pattern)
     # Goods are photographed on white, and white goods look grey to who never saw them there.
     on_white = 0.5 if view == "tinted" else 0.2
-    canvas = white if rng.random() < on_white else _background(backgrounds, rng)
+    canvas = white if rng.random() < on_white else background(backgrounds, rng)
     if rng.random() < 0.5:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if view == "pile":
         longest = int(rng.integers(60, 130))
-        turned = [
-            _shaded(_placed(cut, longest, float(rng.uniform(-60, 60))), rng) for _ in range(4)
-        ]
+        turned = [shaded(placed(cut, longest, float(rng.uniform(-60, 60))), rng) for _ in range(4)]
         for count in range(min(24, round(2.5 * (IMAGE_SIZE / longest) ** 2))):
             thing = turned[count % len(turned)]
-            _paste_at(canvas, thing, (float(rng.uniform(0, 224)), float(rng.uniform(0, 224))))
+            paste_at(canvas, thing, (float(rng.uniform(0, 224)), float(rng.uniform(0, 224))))
     else:
-        thing = _placed(cut, int(rng.integers(110, 260)), float(rng.uniform(-25, 25)))
+        thing = placed(cut, int(rng.integers(110, 260)), float(rng.uniform(-25, 25)))
         centre = (float(rng.uniform(82, 142)), float(rng.uniform(82, 142)))
-        _paste_at(canvas, _shaded(thing, rng), centre)
+        paste_at(canvas, shaded(thing, rng), centre)
     return Scene(np.asarray(camera(canvas, rng)), shares, pattern)
 
 
