@@ -67,6 +67,22 @@ def mini_folder() -> Path:
     return Path(str(files("rac.encoders") / "mini"))
 
 
+def model_card(name: str) -> str:
+    """Read the model card, Markdown, of ``mini`` or of a folder that holds a ``README.md``.
+
+    Raises:
+        InputError: There is none.
+    """
+    folder = mini_folder() if name == "mini" else Path(name).expanduser()
+    try:
+        return (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(
+            f"{name}: no model card here ({error.strerror}). Give mini or a local folder; cards of "
+            "other models are on the hub that they come from"
+        ) from error
+
+
 def _device(device: str) -> str:
     if device != "auto":
         return device

@@ -32,7 +32,7 @@ RECOMMENDED = (
     Recommendation(
         "mini",
         "a first try, tests, machines without network; not for a real catalogue's zero-shot fills",
-        20,
+        22,
         0,
         "CC-BY-SA-4.0",
     ),

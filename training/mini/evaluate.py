@@ -182,9 +182,11 @@ def _nearest_mean(model: Model, root: Path, test: Floats, truth: npt.NDArray[np.
 
 
 def measure_tuxpaint(model: Model, every: int = 1) -> dict[str, float] | None:
-    """Image to text: is the stamp's own caption among the ten nearest of all captions?
+    """Image to text: is a stamp's own caption among the ten nearest of all captions?
 
-    Of ``every`` stamps one is asked.
+    Args:
+        model: Whose embeddings are compared.
+        every: Ask every ``every``-th stamp only; the captions to choose from stay the same.
     """
     if not TUXPAINT.exists():
         return None

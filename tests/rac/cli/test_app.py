@@ -148,6 +148,18 @@ def test_a_wrong_table_is_2_and_named(
     assert "none.csv" in capsys.readouterr().err
 
 
+def test_encoders_shows_the_card_of_one(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("encoders", "mini") == 0
+    assert "## Limits" in capsys.readouterr().out
+    (tmp_path / "README.md").write_text("# mine\n")
+    assert run("encoders", str(tmp_path), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["card"] == "# mine\n"
+    assert run("encoders", "ViT-B-32/openai") == 2
+    assert "ViT-B-32/openai: no model card" in capsys.readouterr().err
+
+
 def test_encoders_and_doctor_print_json(
     run: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
