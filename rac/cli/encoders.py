@@ -10,7 +10,7 @@ from rac.cli.common import JsonOption, print_json
 
 
 def encoders(
-    folder: Annotated[
+    name: Annotated[
         str | None,
         typer.Argument(
             help="Print the model card of this one instead: 'mini', or a folder with a README.md."
@@ -31,10 +31,10 @@ def encoders(
     from rac.encoders.load import model_card
     from rac.encoders.recommended import RECOMMENDED
 
-    if folder is not None:
-        card = model_card(folder)
+    if name is not None:
+        card = model_card(name)
         if json:
-            print_json({"name": folder, "card": card})
+            print_json({"name": name, "card": card})
         else:
             typer.echo(card)
         return

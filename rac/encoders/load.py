@@ -51,7 +51,7 @@ def open_clip_name(name: str) -> tuple[str, str | None]:
     """
     if name.startswith("hf-hub:"):
         return name, None
-    folder = mini_folder() if name == "mini" else Path(name).expanduser()
+    folder = _folder(name)
     if folder.is_dir():
         if not (folder / CONFIG_FILE).is_file():
             raise InputError(f"{folder} is no encoder: it has no {CONFIG_FILE}")
@@ -67,15 +67,19 @@ def mini_folder() -> Path:
     return Path(str(files("rac.encoders") / "mini"))
 
 
+def _folder(name: str) -> Path:
+    """Where the encoder lies, if it is ``mini`` or a local folder."""
+    return mini_folder() if name == "mini" else Path(name).expanduser()
+
+
 def model_card(name: str) -> str:
     """Read the model card, Markdown, of ``mini`` or of a folder that holds a ``README.md``.
 
     Raises:
         InputError: There is none.
     """
-    folder = mini_folder() if name == "mini" else Path(name).expanduser()
     try:
-        return (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+        return (_folder(name) / "README.md").read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(
             f"{name}: no model card here ({error.strerror}). Give mini or a local folder; cards of "

@@ -20,6 +20,7 @@ from training.mini.scenes import (
     background,
     camera,
     cut_out,
+    drawn_relief,
     paste_at,
     placed,
     shaded,
@@ -86,9 +87,8 @@ class GoodsMaker:
         """Paint a cut-out in one colour, with a photograph's texture and light from one side."""
         colour = int(rng.integers(len(COLOURS)))
         values = np.asarray(cut).astype(np.float32)
-        light, seen = values[..., :3].mean(-1) / 255, values[..., 3] > 32
-        middle = float(np.median(light[seen])) if seen.any() else 0.5
-        shade = 1 + rng.uniform(0, 0.5) * (light - middle)
+        relief, _ = drawn_relief(values)
+        shade = 1 + rng.uniform(0, 0.5) * relief
         down, across = np.mgrid[-1 : 1 : cut.height * 1j, -1 : 1 : cut.width * 1j]
         lamp = 0.15 * rng.normal(size=2)
         shade += lamp[0] * across + lamp[1] * down

@@ -147,6 +147,21 @@ def camera(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
+def drawn_relief(values: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Say how much lighter each pixel is drawn than the middle of the thing, to shade paint by.
+
+    Args:
+        values: ``(H, W, 4)`` RGBA in 0..255.
+
+    Returns:
+        ``(H, W)`` lightness in 0..1 less its median over what is seen, and ``(H, W)`` what is seen.
+    """
+    light = values[..., :3].mean(-1) / 255.0
+    seen = values[..., 3] > 32
+    middle = float(np.median(light[seen])) if seen.any() else 0.5
+    return light - middle, seen
+
+
 def tint(cut: Image.Image, rng: np.random.Generator) -> tuple[Image.Image, Floats, int]:
     """Paint a cut-out in one basic colour, or in two as stripes, dots or checks.
 
@@ -154,11 +169,9 @@ def tint(cut: Image.Image, rng: np.random.Generator) -> tuple[Image.Image, Float
         The painted cut-out, its ``(11,)`` colour shares and its pattern's index.
     """
     values = np.asarray(cut).astype(np.float32)
-    light = values[..., :3].mean(-1) / 255.0
-    seen = values[..., 3] > 32
-    middle = float(np.median(light[seen])) if seen.any() else 0.5
+    relief, seen = drawn_relief(values)
     depth = float(rng.uniform(0.15, 0.9))
-    shade = np.clip(1.0 + depth * (light - middle), 0.35, 1.3)[..., None]
+    shade = np.clip(1.0 + depth * relief, 0.35, 1.3)[..., None]
     first, second = rng.choice(len(COLOURS), 2, replace=False)
     paint = np.broadcast_to(sample_paint(COLOURS[first], rng), values[..., :3].shape)
     shares = np.zeros(len(COLOURS), dtype=np.float32)
