@@ -35,6 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rac.attributes.attribute import Attribute, Candidates, Value
 from rac.errors import InputError
+from rac.yaml_text import load_yaml
 
 FORMAT_VERSION = 1
 
@@ -156,10 +157,7 @@ def parse_schema(text: str, origin: str = "schema") -> Schema:
     are values, templates, column, target_precision, unknown, multiple, separator, applies_when,
     not_applicable, candidates
     """
-    try:
-        fields = yaml.load(text, Loader=_PlainTextLoader)  # noqa: S506 - it is a SafeLoader
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{origin}: not readable as YAML: {error}") from None
+    fields = load_yaml(text, origin, _PlainTextLoader)
     if not isinstance(fields, dict):
         raise InputError(f"{origin}: expected the keys 'version' and 'attributes'")
     version = fields.get("version", str(FORMAT_VERSION))

@@ -23,6 +23,7 @@ from rac.cli import (
 )
 from rac.cli import doctor as doctor_command
 from rac.cli import embed as embed_command
+from rac.cli.streams import kept_going
 from rac.errors import InputError, JobFailed
 
 app = typer.Typer(
@@ -50,9 +51,18 @@ app.command("encoders")(encoders.encoders)
 app.command()(doctor_command.doctor)
 
 
-_NO_PLACE = {errno.ENOSPC, errno.EDQUOT}
-#: What the person at the keyboard can put right: rights, a file for a folder, a full disk.
-_THEIRS = _NO_PLACE | {
+#: A disk or a machine that has come to its end; everything else is the person's to put right.
+_MACHINE = {
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOSPC,
+}
+#: What is theirs even where the error names no file: rights, a file for a folder.
+_THEIRS = {
     errno.EACCES,
     errno.EEXIST,
     errno.EISDIR,
@@ -63,18 +73,36 @@ _THEIRS = _NO_PLACE | {
 
 
 def main() -> None:
-    """Run the command line: exit code 0, 1 for a job that failed, 2 for bad usage or input."""
+    """Run the command line: exit code 0, 1 for a job that failed, 2 for bad usage or input.
+
+    A standard output that cannot be written to ends no job; see :mod:`rac.cli.streams`.
+    """
+    with kept_going() as output:
+        code = _run()
+        lost = output.lost()
+        if lost is not None:
+            sys.stderr.write(f"rac: {lost[1]}\n")
+            code = code or lost[0]
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         app()
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            sys.stderr.write(f"{ended.code}\n")
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
-        sys.exit(130)
+        return 130
     except Exception as error:
         code = _exit_code(error)
         if code is None:
             raise
         sys.stderr.write(f"rac: {_said(error)}\n")
-        sys.exit(code)
+        return code
+    return 0
 
 
 def _exit_code(error: Exception) -> int | None:
@@ -85,14 +113,19 @@ def _exit_code(error: Exception) -> int | None:
 
     if isinstance(error, InputError | MemoryFault | ReportFault):
         return 2
-    if isinstance(error, JobFailed):
+    if isinstance(error, JobFailed | MemoryError):
         return 1
-    if isinstance(error, OSError) and error.errno in _THEIRS:
-        return 1 if error.errno in _NO_PLACE else 2
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.errno in _MACHINE:
+            return 1
+        if error.filename is not None or error.errno in _THEIRS:
+            return 2
     return None
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"there is not memory enough for this ({str(error) or 'none was left'})"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     return str(error)

@@ -16,6 +16,8 @@ from rac.tables.table import Table
 
 _BATCH_BYTES = 64 * 1024 * 1024
 _ROWS_WITH_IMAGES = 128
+_DAMAGED = (ValueError, KeyError, TypeError, RecursionError)
+"""What reading a JSON file raises that is no JSON, or not what it should be."""
 
 
 class SavedDatasetTable(Table):
@@ -36,6 +38,7 @@ class SavedDatasetTable(Table):
         from datasets import load_from_disk
 
         folder = _split_folder(source, folder, split)
+        _refuse_files_elsewhere(folder)
         try:
             self._data = load_from_disk(str(folder))
         except Exception as error:  # datasets raises many kinds for a broken folder
@@ -165,13 +168,37 @@ def _split_folder(source: str, folder: Path, split: str | None) -> Path:
         return folder
     try:
         splits = [str(name) for name in json.loads(listing.read_text("utf-8"))["splits"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except _DAMAGED as error:
         raise InputError(f"{listing}: not what `datasets` writes: {error}") from error
+    for name in splits:
+        if not _is_plain(name):
+            raise InputError(f"{listing}: the split {name!r} leads out of the folder")
     if split is None and len(splits) == 1:
         split = splits[0]
     if split not in splits:
         raise InputError(_which_split(source, split, splits))
     return folder / split
+
+
+def _refuse_files_elsewhere(folder: Path) -> None:
+    """Refuse a folder whose description names files that do not lie in it.
+
+    Raises:
+        InputError: it does, or there is no description that can be read.
+    """
+    listing = folder / "state.json"
+    try:
+        files = json.loads(listing.read_text("utf-8"))["_data_files"]
+        names = [str(file["filename"]) for file in files]
+    except (OSError, *_DAMAGED) as error:
+        raise InputError(f"{listing}: not what `datasets` writes: {error}") from error
+    for name in names:
+        if not _is_plain(name):
+            raise InputError(f"{listing}: the file {name!r} does not lie in this folder")
+
+
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
 
 
 def _which_split(source: str, split: str | None, splits: list[str]) -> str:
