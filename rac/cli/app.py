@@ -80,7 +80,8 @@ def main() -> None:
     with kept_going() as output:
         code = _run()
         lost = output.lost()
-        if lost is not None:
+        # Who reads only the beginning of a help text has lost nothing.
+        if lost is not None and "--help" not in sys.argv:
             sys.stderr.write(f"rac: {lost[1]}\n")
             code = code or lost[0]
     sys.exit(code)

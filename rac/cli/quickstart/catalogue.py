@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from retrieval_index.files import replace_file
 
 SPLITS = ("train", "val", "test")
 _SPLIT_SHARES = (0.6, 0.1, 0.3)
+_MARK = ".quickstart"
+"""A file in a catalogue's folder that says whose its pictures are."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +128,21 @@ def write_catalogue(source: Source, folder: Path, *, blank: float, seed: int) ->
         seed: of the blanks, and of the splits where the source has none.
 
     Raises:
-        InputError: the source cannot be read or has no rows.
+        InputError: the source cannot be read or has no rows, or the folder holds pictures of
+            somebody else's.
     """
     images = folder / "images"
-    shutil.rmtree(images, ignore_errors=True)
-    images.mkdir(parents=True)
+    mark = folder / _MARK
+    if os.path.lexists(images):
+        if images.is_symlink() or not mark.is_file():
+            raise InputError(
+                f"{images} is there already and was not made by a quickstart; give another --out"
+            )
+        shutil.rmtree(images)
+    # The mark comes first: pictures without one are somebody else's.
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    images.mkdir()
     rows = list(_rows(source, images, seed))
     if not rows:
         raise InputError(f"{source.table} has no rows")

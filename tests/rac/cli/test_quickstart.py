@@ -12,6 +12,7 @@ from rac.cli.quickstart import job
 from rac.cli.quickstart.catalogue import FASHION, STAMPS, Source, choose_source, write_catalogue
 from rac.cli.quickstart.job import run_quickstart
 from rac.cli.quickstart.summary import print_summary
+from rac.errors import InputError
 from tests.toy import COLOURS, ToyEncoder, write_toy_images
 
 ROWS = 240
@@ -44,6 +45,19 @@ def source(tmp_path: Path) -> Source:
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
+
+
+def test_pictures_of_somebody_else_are_left_alone(source: Source, tmp_path: Path) -> None:
+    """Guards against `-o .` in a folder whose `catalogue/images` was the user's own."""
+    mine = tmp_path / "out" / "images" / "mine.png"
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    with pytest.raises(InputError, match="not made by a quickstart"):
+        write_catalogue(source, tmp_path / "out", blank=0.4, seed=3)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["images"]
+    assert mine.exists()
+    write_catalogue(source, tmp_path / "other", blank=0.4, seed=3)
+    write_catalogue(source, tmp_path / "other", blank=0.4, seed=4)
 
 
 def test_a_catalogue_is_blanked_by_a_seed_and_nothing_else_changes(
