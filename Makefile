@@ -6,7 +6,7 @@ STAMPS := /usr/share/tuxpaint/stamps
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data database quickstart check lint types test mini clean
+.PHONY: help setup data database quickstart check lint types test docs mini clean
 
 help: ## Show what there is to run
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,11 @@ types: setup ## Static types, strict
 
 test: setup data database ## Tests and the examples of the docstrings
 	$(BIN)/pytest
+
+docs: setup data ## Build the documentation, a warning is an error, and run the tutorials' commands
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	$(BIN)/pytest -m docs tests/docs
 
 mini: setup ## Make the embedded encoder anew (hours; see rac/encoders/mini/README.md)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mini]'
