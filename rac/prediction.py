@@ -6,7 +6,6 @@ become the file, whole or not at all, and the folder goes.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from eval.csv_texts import PeoplesCsv
 from eval.header import HEADER_KEY
 from eval.predicted import Predictions, require_unique_ids
 from rac.classifier import RacClassifier, to_predictions
@@ -90,7 +90,8 @@ def predict_to_file(
         table: items with images; labels, where it has them, go along.
         classifier: whose encoder is ``encoder``.
         encoder: gives the features for the base branch, and for the memory mostly too.
-        path: ends in ``.parquet`` (everything) or ``.csv`` (id, label, prediction, confidence).
+        path: ends in ``.parquet`` (everything) or ``.csv`` (id, label, prediction, confidence; text
+            that a spreadsheet would run is defused, see :mod:`eval.csv_texts`).
             The bad images go beside it, into ``<stem>.quarantine.csv``.
         name: of the run, on reports.
         batch_size: images in one forward pass.
@@ -267,13 +268,11 @@ def _require_unique(parts: PredictionParts, where: str) -> None:
 def _write_csv(parts: PredictionParts, path: Path) -> None:
     columns = ("id", "label", "prediction", "confidence")
     with replace_file(path) as draft, open(draft, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
+        writer = PeoplesCsv(handle)
+        writer.write(columns)
         for block in parts.blocks():
-            cells = (block[name].to_pylist() for name in columns)
-            for id, label, prediction, sure in zip(*cells, strict=True):
-                confidence = "" if sure is None else f"{sure:.6f}"
-                writer.writerow([id, label or "", prediction or "", confidence])
+            for row in zip(*(block[name].to_pylist() for name in columns), strict=True):
+                writer.write(row)
 
 
 def _reference(item: Item) -> str | None:
