@@ -2,8 +2,8 @@
 
 A record of version 2 is sealed (see :mod:`eval.sealed_json`) and holds length and SHA-256 of
 ``ledger.parquet``; it is written last, so a ledger that it does not vouch for is either damaged or
-of a job that was ended in between, whose drafts then still lie in ``.ledger``. Records of version 1,
-which say no version, have neither digest and are read as they are.
+of a job that was ended in between, whose drafts then still lie in ``.ledger``. Records of version
+1, which say no version, have neither digest and are read as they are.
 """
 
 from __future__ import annotations
@@ -189,4 +189,3 @@ def require_ledger(folder: Path, record: RunRecord | None) -> None:
             "`rac fill` again, and it goes on where it was"
         )
     raise ReportFault(f"{path}: {fault}; {PUT_BACK}")
-

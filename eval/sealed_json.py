@@ -70,9 +70,7 @@ def require_seal(content: Mapping[str, Any], path: Path) -> None:
     """
     kept = {name: value for name, value in content.items() if name != SEAL}
     if content.get(SEAL) != _digest(kept):
-        raise ReportFault(
-            f"{path}: it is damaged: its content is not what its own digest says"
-        )
+        raise ReportFault(f"{path}: it is damaged: its content is not what its own digest says")
 
 
 def _digest(content: Mapping[str, Any]) -> str:

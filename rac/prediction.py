@@ -1,7 +1,7 @@
 """Predictions for a table, as a job that can be killed: finished parts stay, and are gone on with.
 
-While it runs, there is a folder ``FILE.unfinished`` beside the file to come. At the end its parts
-become the file, whole or not at all, and the folder goes.
+While it runs, there is a folder ``FILE.unfinished`` beside the file to come, for its owner alone. At
+the end its parts become the file, whole or not at all, and the folder goes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from rac.prediction_parts import (
 from rac.progress import progress_bar
 from rac.quarantine import Quarantined, write_quarantine
 from rac.tables import Item, Table
-from rac.unfinished import held
+from rac.unfinished import held, private_folder
 from retrieval_index.files import replace_file
 
 SUFFIXES = (".parquet", ".csv")
@@ -130,6 +130,9 @@ def predict_to_file(
         name=name,
     )
     folder = target.with_name(f"{target.name}.unfinished")
+    if folder.is_symlink():
+        raise InputError(f"{folder}: a link is in the place of the job's folder; remove the link")
+    private_folder(folder)
     with held(folder, f"another process writes {target}; wait for it, or take another file"):
         parts = PredictionParts.open(folder, job, restart=restart)
         resumed = parts.rows

@@ -12,9 +12,7 @@ from rac.attributes.run_folder import RunFolder
 from rac.errors import InputError
 
 
-def refuse_own_fills(
-    job: Prepared, folder: RunFolder, *, kept_elsewhere: bool = False
-) -> None:
+def refuse_own_fills(job: Prepared, folder: RunFolder, *, kept_elsewhere: bool = False) -> None:
     """Refuse a table that holds what the folder's run before had filled in.
 
     Its fills would count as known cells, vouch for themselves, and no longer be in the ledger, so
@@ -32,7 +30,7 @@ def refuse_own_fills(
         InputError: most fills of a run before are in the table, or its record is missing or
             damaged.
     """
-    if job.key in folder.keys():
+    if job.key in folder.known_keys():
         return
     for ledger in folder.earlier_ledgers(kept_elsewhere=kept_elsewhere):
         _refuse_fills_of(ledger, job, folder)

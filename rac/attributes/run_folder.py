@@ -13,7 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +141,11 @@ class RunFolder:
         What is damaged of a run with this key can be made again, and is said in ``damaged``.
         """
         drafted = self._drafted()
-        if drafted is not None and drafted.key == key and drafted.ledger is not None:
+        published = drafted.ledger if drafted is not None and drafted.key == key else None
+        if published is not None and published.fault(self.ledger.path) is None:
             # Of a job that was ended before it could write its record.
-            if drafted.ledger.fault(self.ledger.path) is None:
-                self._stamp = drafted.ledger
-                return True
+            self._stamp = published
+            return True
         try:
             found = read_record(self.path)
         except ReportFault as fault:
@@ -261,14 +261,12 @@ class RunFolder:
                 "own already; run the same `rac fill` again, and it goes on where it was"
             )
 
-    def keys(self) -> set[str]:
+    def known_keys(self) -> set[str]:
         """Give what the decisions follow from that stand in this folder, as far as it is known."""
         found = {noted.key for noted in (self._drafted(), self._recorded()) if noted is not None}
-        try:
+        # Whether a ledger may be damaged is for `earlier_ledgers` to say.
+        with suppress(InputError):
             found.add(str(self.ledger.metadata().get("key")))
-        except InputError:
-            # Whether it may be damaged is for `earlier_ledgers` to say.
-            pass
         return found
 
     def earlier_ledgers(self, *, kept_elsewhere: bool = False) -> list[Ledger]:

@@ -13,7 +13,8 @@ def table_of_run(folder: RunFolder) -> Table:
     """Open a run's table as the run had it; of a database, the snapshot in the run's folder.
 
     Raises:
-        InputError: there is no finished run, its record is damaged, or its table is not where it was.
+        InputError: there is no finished run, its record is damaged, or its table is not where it
+            was.
     """
     run = folder.record()
     options = run.options

@@ -193,7 +193,8 @@ def _check_rows(
         mine = rows[pc.equal(attributes, name).to_numpy(zero_copy_only=False)]
         if mine.min() < 0 or (np.diff(mine) <= 0).any():
             raise InputError(
-                f"{ledger.path}: it is damaged: its rows are not in order from {first} on; {PUT_BACK}"
+                f"{ledger.path}: it is damaged: its rows are not in order from {first} on; "
+                f"{PUT_BACK}"
             )
     if rows.max() >= batch.num_rows:
         raise InputError(f"{table.source}: it has fewer rows than the run decided about")

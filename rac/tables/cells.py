@@ -34,7 +34,7 @@ def hf_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
     """Read the column types that ``datasets`` leaves in a schema's metadata; empty without."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return {}
     if not isinstance(features, dict):
         return {}
@@ -108,7 +108,7 @@ def from_json(text: str | None) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

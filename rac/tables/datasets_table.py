@@ -165,7 +165,7 @@ def _split_folder(source: str, folder: Path, split: str | None) -> Path:
         return folder
     try:
         splits = [str(name) for name in json.loads(listing.read_text("utf-8"))["splits"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{listing}: not what `datasets` writes: {error}") from error
     if split is None and len(splits) == 1:
         split = splits[0]
