@@ -1,7 +1,7 @@
 """Predictions for a table, as a job that can be killed: finished parts stay, and are gone on with.
 
-While it runs, there is a folder ``FILE.unfinished`` beside the file to come, for its owner alone. At
-the end its parts become the file, whole or not at all, and the folder goes.
+While it runs, there is a folder ``FILE.unfinished`` beside the file to come, for its owner alone.
+At the end its parts become the file, whole or not at all, and the folder goes.
 """
 
 from __future__ import annotations

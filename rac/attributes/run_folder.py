@@ -9,6 +9,7 @@ the user's umask gives every file.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -74,6 +75,7 @@ class RunFolder:
         self._drafts = DraftLedger(path / ".ledger")
         self._stamp: FileStamp | None = None
         self._noted = (0.0, "")
+        self._was_done = False
 
     @classmethod
     @contextmanager
@@ -89,6 +91,7 @@ class RunFolder:
             folder = cls(path)
             folder._refuse_odd_places()
             folder._remove_leftovers()
+            folder._was_done = folder._says_done()
             yield folder
 
     def _refuse_odd_places(self) -> None:
@@ -121,7 +124,9 @@ class RunFolder:
         if stage == self._noted[1] and now - self._noted[0] < _SECONDS_BETWEEN_NOTES:
             return
         self._noted = (now, stage)
-        write_json(self.path / "state.json", {"stage": stage, **where})
+        # That a run was finished here stays known while a next one is under way.
+        done = {"finished_before": True} if self._was_done else {}
+        write_json(self.path / "state.json", {"stage": stage, **where, **done})
 
     def created(self, key: str) -> str | None:
         """Give the time of the decisions with this key, if they were begun before."""
@@ -152,6 +157,9 @@ class RunFolder:
             self.damaged.append(str(fault))
             return False
         if found is None or found[0].key != key:
+            if drafted is None and self._unvouched_fault(key) is None:
+                # The ledger is there, and what vouched for it is not.
+                self.damaged.append(f"{self.path / RECORD}: it is missing, or another run's")
             return False
         stamp = found[0].ledger
         fault = self._unvouched_fault(key) if stamp is None else stamp.fault(self.ledger.path)
@@ -162,7 +170,7 @@ class RunFolder:
         return True
 
     def _unvouched_fault(self, key: str) -> str | None:
-        """Say what is wrong with the ledger of an older release, as far as it can be seen."""
+        """Say why a ledger is not that of these decisions, as far as it says itself."""
         try:
             if self.ledger.metadata().get("key") == key:
                 self.ledger.parts()
@@ -290,7 +298,7 @@ class RunFolder:
                 for noted in (record, drafted)
                 if noted is not None and noted.ledger is not None
             ]
-            if self.ledger.path.exists():
+            if os.path.lexists(self.ledger.path):
                 faults = [stamp.fault(self.ledger.path) for stamp in stamps]
                 if faults and None not in faults:
                     raise InputError(f"{self.ledger.path}: {faults[0]}")
@@ -319,11 +327,7 @@ class RunFolder:
         """Refuse a folder that a run was finished in, as files say, and that has no record."""
         traces = [path for path in self.path.iterdir() if _FILLED.fullmatch(path.name)]
         traces += [self.path / "summary.json"] * (self.path / "summary.json").exists()
-        try:
-            stage = read_json(self.path / "state.json").get("stage")
-        except InputError:
-            stage = None
-        if stage == "done":
+        if self._was_done:
             traces.append(self.path / "state.json")
         if traces:
             raise InputError(
@@ -331,6 +335,14 @@ class RunFolder:
                 f"{LEDGER} is here to say what it filled: {PUT_BACK}; or give another folder "
                 "and the table as it was before"
             )
+
+    def _says_done(self) -> bool:
+        """Whether ``state.json`` says that a run was finished here; damaged, it says nothing."""
+        try:
+            state = read_json(self.path / "state.json")
+        except InputError:
+            return False
+        return state.get("stage") == "done" or state.get("finished_before") is True
 
     def _finished(self) -> tuple[RunRecord, dict[str, Any]]:
         with _as_input_error():
