@@ -11,6 +11,7 @@ The copy of a person's own table is no such file: it stays what it was, to the b
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -56,11 +57,26 @@ class PeoplesCsv:
     """
 
     def __init__(self, handle: TextIO, line_end: str = "\n") -> None:
-        self._writer = csv.writer(handle, lineterminator=line_end)
+        self._handle = handle
+        self._line_end = line_end
 
     def write(self, cells: Iterable[str | int | float | None]) -> None:
         """Write a row: text defused, fractions with six digits, None as an empty cell."""
-        self._writer.writerow([_cell(cell) for cell in cells])
+        self._handle.write(csv_row([_cell(cell) for cell in cells]) + self._line_end)
+
+
+def csv_row(cells: Iterable[str | int | None]) -> str:
+    """Give a row of a CSV file, without its line end; None becomes an empty cell.
+
+    A cell with any kind of line end in it is quoted, whatever ends the rows: otherwise what stands
+    behind it would begin a row.
+
+    >>> print(csv_row(["a, b", None, 7]))
+    "a, b",,7
+    """
+    row = io.StringIO(newline="")
+    csv.writer(row, lineterminator="\r\n").writerow(cells)
+    return row.getvalue().removesuffix("\r\n")
 
 
 def _cell(cell: str | int | float | None) -> str:

@@ -1,4 +1,4 @@
-"""Fill runs to be damaged: a small catalogue filled by the toy encoder, and what is done with it."""
+"""Fill runs to be damaged: a small catalogue filled by the toy encoder, and what is done to it."""
 
 from __future__ import annotations
 
@@ -189,9 +189,8 @@ def copy_run(source: Path, target: Path) -> Path:
         from rac.attributes.run_folder import write_json
 
         said = json.loads(record.read_text())
-        files = {
-            kind: str(target / Path(one).name) for kind, one in said["summary"]["files"].items()
-        }
+        written = said["summary"]["files"].items()
+        files = {kind: str(target / Path(one).name) for kind, one in written}
         write_json(record, seal({**said, "summary": {**said["summary"], "files": files}}))
     return target
 

@@ -193,7 +193,8 @@ CASES = [
     Case("filled.csv", of_another("filled.csv"), undo, "filled.csv: it has fewer rows"),
     Case("filled.csv", runs.link_to_itself, undo, "filled.csv"),
     Case("filled.csv", runs.make_folder, undo, "filled.csv"),
-    *(Case("filled.csv", d, again, FINE) for d in (runs.remove, runs.garbage, runs.link_to_nothing)),
+    *(Case("filled.csv", d, again, FINE)
+      for d in (runs.remove, runs.garbage, runs.link_to_nothing)),
 ]  # fmt: skip
 
 
