@@ -297,7 +297,9 @@ def _faults_told(file: Path) -> Iterator[None]:
         yield
     except RecursionError:
         raise ReportFault(f"{file}: its metadata is nested too deeply to be read") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
+    except ReportFault:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as fault:
         raise ReportFault(f"{file}: not a readable ledger ({fault})") from fault
 
 

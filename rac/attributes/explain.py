@@ -24,6 +24,7 @@ from rac.images import BadImage, ImageLimits, read_image_bytes
 from rac.tables import Table
 
 _SIDE = 280
+_NEIGHBOURS_SHOWN = 24
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def explain_row(
     rows = {line["row"] for line in lines}
     wanted = set(rows)
     for line in lines:
-        wanted.update(line["neighbour_rows"] or [])
+        wanted.update(_neighbours(line))
     shown = _read_rows(table, wanted, None if rows else ident, limits or ImageLimits())
     if not rows:
         rows = {row for row, one in shown.items() if one.id == ident}
@@ -106,6 +107,12 @@ def _decisions(ledger: Ledger, ident: str) -> list[dict[str, Any]]:
             part = ledger.read(number)
             found.extend(part.filter(pc.equal(part.column("id"), ident)).to_pylist())
     return found
+
+
+def _neighbours(line: dict[str, Any]) -> list[int]:
+    """The rows that a decision names as its neighbours, each once; a page has room for some."""
+    named = dict.fromkeys(row for row in line["neighbour_rows"] or [] if row is not None)
+    return list(named)[:_NEIGHBOURS_SHOWN]
 
 
 def _read_rows(
@@ -167,7 +174,7 @@ def _described(
     column = columns[name]
     neighbours: Sequence[dict[str, Any]] = [
         {"id": shown[row].id, "image": shown[row].image, "value": shown[row].cells.get(column)}
-        for row in line["neighbour_rows"] or []
+        for row in _neighbours(line)
         if row in shown
     ]
     return {

@@ -118,12 +118,12 @@ class Ledger:
 def _checked(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     """Give a part as the rest of the program may take it: whole, typed, and of real text."""
     table = table.select(columns).replace_schema_metadata(None)
-    table = table.cast(pa.schema([LEDGER_SCHEMA.field(name) for name in columns]))
-    # Also that what is called text is UTF-8, and that every word is in its dictionary.
-    table.validate(full=True)
     for name in columns:
         if not LEDGER_SCHEMA.field(name).nullable and table.column(name).null_count:
             raise pa.ArrowInvalid(f"column {name!r} has empty cells")
+    table = table.cast(pa.schema([LEDGER_SCHEMA.field(name) for name in columns]))
+    # Also that what is called text is UTF-8, and that every word is in its dictionary.
+    table.validate(full=True)
     return table
 
 
@@ -136,7 +136,9 @@ def _damage_told(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: it is missing; {PUT_BACK}") from None
     except RecursionError:
         raise InputError(f"{path}: it is damaged: its metadata is nested too deeply") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path}: it is damaged: {error}; {PUT_BACK}") from error
 
 
