@@ -57,26 +57,42 @@ class PeoplesCsv:
     """
 
     def __init__(self, handle: TextIO, line_end: str = "\n") -> None:
-        self._handle = handle
-        self._line_end = line_end
+        self._rows = CsvRows(handle, line_end)
 
     def write(self, cells: Iterable[str | int | float | None]) -> None:
         """Write a row: text defused, fractions with six digits, None as an empty cell."""
-        self._handle.write(csv_row([_cell(cell) for cell in cells]) + self._line_end)
+        self._rows.write([_cell(cell) for cell in cells])
 
 
-def csv_row(cells: Iterable[str | int | None]) -> str:
-    """Give a row of a CSV file, without its line end; None becomes an empty cell.
+class CsvRows:
+    """Writes rows of a CSV file in UTF-8, with cells as they are.
 
     A cell with any kind of line end in it is quoted, whatever ends the rows: otherwise what stands
     behind it would begin a row.
 
-    >>> print(csv_row(["a, b", None, 7]))
+    Args:
+        handle: opened with ``newline=""``.
+        line_end: of each row.
+
+    >>> import sys
+    >>> CsvRows(sys.stdout).write(["a, b", None, 7])
     "a, b",,7
     """
-    row = io.StringIO(newline="")
-    csv.writer(row, lineterminator="\r\n").writerow(cells)
-    return row.getvalue().removesuffix("\r\n")
+
+    _QUOTED = "\r\n"  # what is in a cell's way, for the library, is what ends its rows
+
+    def __init__(self, handle: TextIO, line_end: str = "\n") -> None:
+        self._row = io.StringIO(newline="")
+        self._writer = csv.writer(self._row, lineterminator=self._QUOTED)
+        self._handle = handle
+        self._line_end = line_end
+
+    def write(self, cells: Iterable[str | int | None]) -> None:
+        """Write a row; None becomes an empty cell."""
+        self._writer.writerow(cells)
+        self._handle.write(self._row.getvalue().removesuffix(self._QUOTED) + self._line_end)
+        self._row.seek(0)
+        self._row.truncate()
 
 
 def _cell(cell: str | int | float | None) -> str:

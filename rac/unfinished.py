@@ -100,7 +100,7 @@ def goes_on(folder: Path, job: BaseModel, *, holder: Path, otherwise: str) -> bo
         InputError: the folder holds the parts of another job.
     """
     described = folder / DESCRIPTION
-    if not described.exists():
+    if not os.path.lexists(described):
         with replace_file(described) as draft:
             draft.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return False

@@ -153,8 +153,8 @@ class RunFolder:
             return True
         try:
             found = read_record(self.path)
-        except ReportFault as fault:
-            self.damaged.append(str(fault))
+        except ReportFault as damage:
+            self.damaged.append(str(damage))
             return False
         if found is None or found[0].key != key:
             if drafted is None and self._unvouched_fault(key) is None:

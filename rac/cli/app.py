@@ -50,12 +50,15 @@ app.command("encoders")(encoders.encoders)
 app.command()(doctor_command.doctor)
 
 
-_NO_PLACE = {errno.ENOSPC, errno.EDQUOT}
-#: What the person at the keyboard can put right: rights, a file for a folder, a full disk.
+_NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+#: What the person at the keyboard can put right: rights, a file for a folder, a link that leads
+#: nowhere, a disk that is full or failing.
 _THEIRS = _NO_PLACE | {
     errno.EACCES,
     errno.EEXIST,
     errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
     errno.ENOTDIR,
     errno.EPERM,
     errno.EROFS,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from eval.csv_texts import csv_row
+from eval.csv_texts import CsvRows
 from rac.errors import InputError
 from rac.tables.cells import cell_text
 from rac.tables.columns import check_names
@@ -94,12 +94,12 @@ class CsvTable(Table):
 def write_csv(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
     """Write batches as a new CSV file in UTF-8; null cells become empty ones."""
     with open(path, "w", encoding="utf-8", newline="") as handle:
-        handle.write(csv_row(schema.names) + "\n")
+        rows = CsvRows(handle)
+        rows.write(schema.names)
         for batch in batches:
             columns = [column.to_pylist() for column in batch.columns]
             for row in zip(*columns, strict=True):
-                cells = [cell if isinstance(cell, str) else cell_text(cell) for cell in row]
-                handle.write(csv_row(cells) + "\n")
+                rows.write([cell if isinstance(cell, str) else cell_text(cell) for cell in row])
 
 
 def _ends_with_line_end(path: Path) -> bool:

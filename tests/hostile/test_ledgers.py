@@ -26,7 +26,8 @@ from rac.fill_runs import open_fill_run
 from rac.prediction_parts import PartNotes, PredictionJob, PredictionParts
 from rac.quarantine import Quarantined
 from rac.tables import open_table
-from tests.hostile.runs import SCHEMA, Killed, fill, flips, replaced, write_shop
+from tests.hostile import runs
+from tests.hostile.runs import SCHEMA, Damage, Killed, fill, flips, replaced, write_shop
 from tests.hostile.table import Promise
 from tests.toy import ToyEncoder
 
@@ -185,8 +186,8 @@ def opened_parts(folder: Path) -> object:
     return [block.to_pylist() for block in parts.blocks()], parts.notes
 
 
-def test_flips_in_the_parts_of_a_prediction(tmp_path: Path) -> None:
-    folder = tmp_path / "found.parquet.unfinished"
+def unfinished_prediction(folder: Path) -> Path:
+    """Write two parts of three rows."""
     folder.mkdir()
     parts = PredictionParts.open(folder, PART_JOB, restart=False)
     for first in (0, 3):
@@ -194,6 +195,59 @@ def test_flips_in_the_parts_of_a_prediction(tmp_path: Path) -> None:
         rows = pa.table({"id": ids, "prediction": ["red", "green", None]})
         bad = [Quarantined(ids[2], first + 2, "c.png", "missing: no such file")]
         parts.add(rows, [(one, f"{one}.png") for one in ids], PartNotes(bad=bad, strange=["x"]))
+    return folder
+
+
+PART_DAMAGES: list[tuple[str, Damage]] = [
+    (name, damage)
+    for name in ("job.json", "parts.json", "part-000000000000.parquet", "part-000000000003.parquet")
+    for damage in (
+        runs.empty, runs.halve, runs.garbage, runs.nest, runs.write_latin, runs.make_folder,
+        runs.link_to_itself, runs.remove,
+    )
+    if (name, damage) not in [("job.json", runs.remove), ("parts.json", runs.remove)]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "damage"), PART_DAMAGES)
+def test_damaged_parts_of_a_prediction_are_named(name: str, damage: Damage, tmp_path: Path) -> None:
+    folder = unfinished_prediction(tmp_path / "found.csv.unfinished")
+    damage(folder / name)
+    with pytest.raises(InputError) as error:
+        PredictionParts.open(folder, PART_JOB, restart=False)
+    assert str(folder / name) in str(error.value)
+    assert "--restart" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["job.json", "parts.json"])
+def test_parts_without_their_list_are_taken_as_before_or_not_at_all(
+    name: str, tmp_path: Path
+) -> None:
+    """Older releases kept no list; without a description there is no job to go on with."""
+    folder = unfinished_prediction(tmp_path / "found.csv.unfinished")
+    right = opened_parts(folder)
+    (folder / name).unlink()
+    assert opened_parts(folder) == (right if name == "parts.json" else ([], []))
+
+
+def test_what_is_not_ours_stays_in_the_folder_of_a_prediction(tmp_path: Path) -> None:
+    folder = unfinished_prediction(tmp_path / "found.csv.unfinished")
+    marker = tmp_path / "marker"
+    marker.write_text("kept")
+    (folder / "part-of-mine.parquet").write_text("kept")
+    (folder / "part-000000000009.parquet").symlink_to(marker)
+    (folder / "part-000000000099.parquet").mkdir()
+    parts = PredictionParts.open(folder, PART_JOB, restart=True)
+    assert parts.rows == 0
+    parts.remove()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "part-000000000009.parquet", "part-000000000099.parquet", "part-of-mine.parquet",
+    ]  # fmt: skip
+    assert marker.read_text() == "kept"
+
+
+def test_flips_in_the_parts_of_a_prediction(tmp_path: Path) -> None:
+    folder = unfinished_prediction(tmp_path / "found.parquet.unfinished")
     right = opened_parts(folder)
     found = 0
     kept = sorted(folder.iterdir())
@@ -234,5 +288,12 @@ PROMISES = [
         "the file is named with `--restart`, or every row is what it was",
         "single bits in each file of the folder",
         FLIPS,
+    ),
+    Promise(
+        "damaged unfinished predictions",
+        "the file is named with `--restart`; what is not ours stays in the folder",
+        "each file emptied, cut, garbage, nested too deeply, wrongly encoded, a folder, a link, "
+        "removed",
+        len(PART_DAMAGES) + 3,
     ),
 ]
