@@ -5,20 +5,19 @@ train_rows, test_rows, predicted_rows, correct, recall, precision, f1, base_reca
 retrieval_recall, main_confusion (the class that its rows are most often mistaken for), and
 main_confusion_rows. A rate with nothing to be a rate of is an empty cell.
 
-A spreadsheet runs a cell that starts with ``=``, ``+``, ``-`` or ``@`` as a formula, and class
-names come from catalogues. Such text gets a leading apostrophe, which spreadsheets show as text;
-``class_index`` tells a program which class it is without it.
+Text that a spreadsheet would run as a formula gets a leading apostrophe, see
+:mod:`eval.csv_texts`; ``class_index`` tells a program which class it is without it.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from eval.csv_texts import PeoplesCsv
 from eval.evaluation import Evaluation
 from eval.groups import GROUP_NAMES
 from eval.metrics import ClassScores
@@ -41,8 +40,6 @@ COLUMNS = (
     "main_confusion",
     "main_confusion_rows",
 )
-# The last four are the full-width forms, which some spreadsheets take for the others.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @dataclass(frozen=True)
@@ -104,39 +101,29 @@ def class_rows(evaluation: Evaluation) -> list[ClassRow]:
 def write_per_class(evaluations: Sequence[Evaluation], path: str | Path) -> None:
     """Write ``per_class.csv``: a line for each class of each run."""
     with replace_file(path) as draft, open(draft, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(COLUMNS)
+        writer = PeoplesCsv(handle, "\r\n")
+        writer.write(COLUMNS)
         for evaluation in evaluations:
-            name = defuse_formula(evaluation.outcomes.name)
             for row in class_rows(evaluation):
-                writer.writerow(
+                writer.write(
                     [
-                        name,
+                        evaluation.outcomes.name,
                         row.index,
-                        defuse_formula(row.name),
-                        row.group or "",
-                        "" if row.train_rows is None else row.train_rows,
+                        row.name,
+                        row.group,
+                        row.train_rows,
                         row.test_rows,
                         row.predicted_rows,
                         row.correct,
-                        _cell(row.recall),
-                        _cell(row.precision),
-                        _cell(row.f1),
-                        _cell(row.base_recall),
-                        _cell(row.retrieval_recall),
-                        defuse_formula(row.confusion or ""),
+                        row.recall,
+                        row.precision,
+                        row.f1,
+                        row.base_recall,
+                        row.retrieval_recall,
+                        row.confusion,
                         row.confusion_rows,
                     ]
                 )
-
-
-def defuse_formula(text: str) -> str:
-    """Make a spreadsheet show text that it would otherwise run.
-
-    >>> defuse_formula("=HYPERLINK(1)"), defuse_formula("red")
-    ("'=HYPERLINK(1)", 'red')
-    """
-    return "'" + text if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
 
 
 def _rates(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[float | None]:
@@ -145,7 +132,3 @@ def _rates(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[fl
 
 def _recall(scores: ClassScores | None, count: int) -> list[float | None]:
     return [None] * count if scores is None else _rates(scores.recall)
-
-
-def _cell(rate: float | None) -> str:
-    return "" if rate is None else f"{rate:.6f}"

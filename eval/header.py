@@ -97,7 +97,11 @@ def header_from_bytes(text: bytes, file: Path) -> RunHeader:
             selection=_images(said.get("selection")),
             metadata=dict(said.get("metadata") or {}),
         )
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as fault:
+    except RecursionError as fault:
+        raise ReportFault(f"{file}: its rac.predictions metadata is nested too deeply") from fault
+    except (KeyError, TypeError, AttributeError, ValueError) as fault:
+        if isinstance(fault, ReportFault):
+            raise
         raise ReportFault(f"{file}: its rac.predictions metadata is damaged ({fault!r})") from fault
 
 

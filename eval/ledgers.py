@@ -3,15 +3,17 @@
 The ledger is a Parquet table with a row for each cell that was decided and the columns id,
 attribute, decision ("known", "filled", or another word for a cell that stayed empty), value,
 probability and reason; threshold and alternatives (value, probability) are shown where there are.
-Cells that were found filled need not be in it. ``summary.json`` beside it may say under
-``attributes`` how many those are (known), and what precision each attribute was filled for.
+Cells that were found filled need not be in it. The summary in ``run.json`` beside it, or else
+``summary.json``, may say under ``attributes`` how many those are (known), and what precision each
+attribute was filled for. A ledger that ``run.json`` vouches for is refused where it is another.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,13 @@ import pyarrow.parquet as pq
 from eval.arrays import Ints
 from eval.errors import ReportFault
 from eval.fill_cells import FillCells, KnownCells, positions_in
+from eval.run_record import LEDGER, RECORD, RunRecord, read_record, require_ledger
+from eval.sealed_json import read_object
 
-LEDGER = "ledger.parquet"
 _SUMMARY = "summary.json"
 _METADATA_KEY = b"rac.ledger"
+# From this version on, a ledger is not to be believed without the record that vouches for it.
+_VOUCHED_VERSION = 3
 _COLUMNS = ("id", "attribute", "decision", "value", "probability", "reason")
 
 
@@ -75,15 +80,18 @@ class FillRun:
 
 
 def is_fill_run(path: str | Path) -> bool:
-    """Whether a path is a fill run's folder, or its ledger."""
-    return _ledger(path).is_file()
+    """Whether a path is a fill run's folder, or its ledger; also where one of its files is gone."""
+    given = Path(path)
+    if given.is_dir():
+        return (given / LEDGER).exists() or (given / RECORD).exists()
+    return given.name == LEDGER and given.exists()
 
 
 def attribute_columns(path: str | Path) -> dict[str, str]:
     """Attributes of a fill run with the table columns that they are written to.
 
     Raises:
-        ReportFault: not a readable ledger.
+        ReportFault: not a readable ledger, or it or its record is missing or damaged.
     """
     said = _schema_of(fill_metadata(path))
     names = _coded(_read(_ledger(path), ("attribute",)), "attribute").names
@@ -94,14 +102,11 @@ def fill_metadata(path: str | Path) -> dict[str, Any]:
     """What a fill run's ledger says of itself: table, encoder, schema and so on.
 
     Raises:
-        ReportFault: not a readable ledger.
+        ReportFault: not a readable ledger, or it or its record is missing or damaged.
     """
     file = _ledger(path)
-    try:
-        said = json.loads((pq.read_schema(file).metadata or {}).get(_METADATA_KEY, b"{}"))
-    except (pa.ArrowInvalid, OSError, json.JSONDecodeError) as fault:
-        raise ReportFault(f"{file}: not a readable ledger ({fault})") from fault
-    return said if isinstance(said, dict) else {}
+    _recorded(file)
+    return _metadata(file)
 
 
 def read_fill_run(
@@ -127,11 +132,13 @@ def read_fill_run(
             texts are understood as those of the truth.
 
     Raises:
-        ReportFault: not a readable ledger, a column is missing, or ids of the truth repeat.
+        ReportFault: not a readable ledger, a column is missing, it or its record is missing or
+            damaged, or ids of the truth repeat.
     """
     file = _ledger(path)
+    record = _recorded(file)
     rows = _read(file, _COLUMNS)
-    metadata = fill_metadata(path)
+    metadata = _metadata(file)
     attributes = _coded(rows, "attribute")
     values = _coded(rows, "value")
     reasons = _coded(rows, "reason")
@@ -141,8 +148,8 @@ def read_fill_run(
     reason = _reasons(reasons, decisions, known | filled)
     schema = _schema_of(metadata)
     names, truths = _truths(rows, attributes, values, truth, schema)
-    summary = _summary(file.with_name(_SUMMARY))
-    chance = rows.column("probability").cast(pa.float64()).to_numpy().astype(np.float64)
+    summary = _summary(file, record)
+    chance = rows.column("probability").to_numpy().astype(np.float64)
     return FillRun(
         ledger=file,
         cells=FillCells(
@@ -162,7 +169,7 @@ def read_fill_run(
             for name in attributes.names
             if (one := _known(summary.get(name), (found or {}).get(name), schema.get(name)))
         },
-        promises={name: _promise(one) for name, one in summary.items()},
+        promises={name: _promise(name, one, file) for name, one in summary.items()},
         images=images,
         image_folder=Path(image_folder),
         table=table,
@@ -244,14 +251,55 @@ def _ledger(path: str | Path) -> Path:
     return given / LEDGER if given.is_dir() else given if given.name == LEDGER else given / LEDGER
 
 
+def _recorded(file: Path) -> RunRecord | None:
+    """The record of a ledger's run, which vouches for the ledger; None for one without a record.
+
+    Nothing of the ledger is read before that.
+    """
+    found = read_record(file.parent)
+    record = None if found is None else found[0]
+    require_ledger(file.parent, record)
+    version = _metadata(file).get("version")
+    if record is None and isinstance(version, int) and version >= _VOUCHED_VERSION:
+        raise ReportFault(
+            f"{file.parent / RECORD}: it is missing, and it alone says whether {LEDGER} is whole; "
+            "put it back from a backup"
+        )
+    return record
+
+
+def _metadata(file: Path) -> dict[str, Any]:
+    with _faults_told(file):
+        said = json.loads((pq.read_schema(file).metadata or {}).get(_METADATA_KEY, b"{}"))
+    return said if isinstance(said, dict) else {}
+
+
 def _read(file: Path, columns: Sequence[str]) -> pa.Table:
-    try:
+    with _faults_told(file):
         there = pq.read_schema(file).names
         missing = [name for name in columns if name not in there]
         if missing:
             raise ReportFault(f"{file}: has no column {missing[0]!r}; it has {', '.join(there)}")
-        return pq.read_table(file, columns=list(columns))
-    except (pa.ArrowInvalid, OSError) as fault:
+        kinds = {name: pa.float64() if name == "probability" else pa.string() for name in columns}
+        table = pq.read_table(file, columns=list(columns)).select(list(columns))
+        table = table.replace_schema_metadata(None).cast(pa.schema(kinds.items()))
+        # Also that what is called text is UTF-8.
+        table.validate(full=True)
+        for name in ("attribute", "decision"):
+            if name in columns and table.column(name).null_count:
+                raise ReportFault(f"{file}: column {name!r} has empty cells")
+    return table
+
+
+@contextmanager
+def _faults_told(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except RecursionError:
+        raise ReportFault(f"{file}: its metadata is nested too deeply to be read") from None
+    except ReportFault:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as fault:
         raise ReportFault(f"{file}: not a readable ledger ({fault})") from fault
 
 
@@ -263,21 +311,35 @@ def _schema_of(metadata: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     return {name: said for name, said in attributes.items() if isinstance(said, Mapping)}
 
 
-def _summary(file: Path) -> dict[str, Mapping[str, Any]]:
-    """What the summary says of each attribute; nothing where there is none that can be read."""
-    try:
-        said = json.loads(file.read_text(encoding="utf-8"))["attributes"].items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-    return {name: one for name, one in said if isinstance(one, Mapping)}
+def _summary(file: Path, record: RunRecord | None) -> dict[str, Mapping[str, Any]]:
+    """What the summary says of each attribute: in the record that vouches for itself, where there
+    is one, else in the file of its own, if any.
+    """
+    if record is not None and record.ledger is not None:
+        return {name: one.model_dump() for name, one in record.summary.attributes.items()}
+    path = file.with_name(_SUMMARY)
+    said = (read_object(path) or {}).get("attributes", {})
+    if not isinstance(said, Mapping):
+        raise ReportFault(f"{path}: it is damaged: 'attributes' is not an object")
+    return {name: one for name, one in said.items() if isinstance(one, Mapping)}
 
 
-def _promise(said: Mapping[str, Any]) -> FillPromise:
+def _promise(name: str, said: Mapping[str, Any], file: Path) -> FillPromise:
+    def share(key: str) -> float | None:
+        found = said.get(key)
+        if found is None:
+            return None
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1:
+            raise ReportFault(
+                f"{file}: the summary of attribute {name!r} says {key} {found!r}, not a share"
+            )
+        return float(found)
+
     return FillPromise(
-        target=said.get("target_precision"),
-        expected=said.get("expected_precision"),
-        at_least=said.get("precision_bound"),
-        confidence=said.get("confidence"),
+        target=share("target_precision"),
+        expected=share("expected_precision"),
+        at_least=share("precision_bound"),
+        confidence=share("confidence"),
     )
 
 

@@ -13,6 +13,7 @@ trained on and selected by) is JSON under the key ``rac.predictions`` of the sch
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from eval.csv_texts import csv_columns, read_csv_texts
 from eval.errors import ReportFault
 from eval.header import HEADER_KEY, RunHeader, header_from_bytes
 from eval.image_sets import ImageSet
-from eval.parquet_rows import read_rows
+from eval.parquet_rows import faults_told, read_rows
 from eval.predicted import Predictions, require_classes, rows_of_block
 from eval.prediction_rows import (
     COLUMNS,
@@ -76,10 +77,12 @@ class PredictionFile:
             return
         first = 0
         # With its default, the reader would fetch all row groups ahead and hold them.
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+        with faults_told(self.path), pq.ParquetFile(self.path, pre_buffer=False) as file:
             names = [name for name in file.schema_arrow.names if name in COLUMNS]
             step = rows_of_block(len(self.header.classes))
             for batch in file.iter_batches(batch_size=step, columns=names):
+                # Also that what is called text is UTF-8.
+                batch.validate(full=True)
                 yield RowBlock(pa.Table.from_batches([batch]), self.header, self.where, first)
                 first += batch.num_rows
 
@@ -97,8 +100,10 @@ class PredictionFile:
         """Read the whole file into memory."""
         table = self.table
         if table is None:
-            names = [name for name in pq.read_schema(self.path).names if name in COLUMNS]
-            table = pq.read_table(self.path, columns=names)
+            with faults_told(self.path):
+                names = [name for name in pq.read_schema(self.path).names if name in COLUMNS]
+                table = pq.read_table(self.path, columns=names)
+                table.validate(full=True)
         block = RowBlock(table, self.header, self.where)
 
         def cells(name: str) -> list[str | None] | None:
@@ -189,8 +194,9 @@ def open_predictions(
     """Open our own Parquet file, or any ``.csv`` or ``.parquet`` with id, label and prediction.
 
     In a CSV an empty cell is "unknown" (label) or "none made" (prediction); every other text is a
-    class, ``NA`` and ``null`` too. Whole numbers are fine as labels; floats are refused, since two
-    large ids can be one float.
+    class, ``NA`` and ``null`` too, as it was before it was defused for spreadsheets (see
+    :mod:`eval.csv_texts`). Whole numbers are fine as labels; floats are refused, since two large
+    ids can be one float.
 
     Args:
         path: the file, or a folder that holds ``predictions.parquet``.
@@ -213,14 +219,12 @@ def open_predictions(
     if suffix not in (".csv", ".parquet"):
         raise ReportFault(f"{file}: predictions are read from .csv or .parquet")
     table = None
-    try:
+    with faults_told(file):
         if suffix == ".csv":
             table = read_csv_texts(file, PLAIN_COLUMNS)
             schema = pa.schema([(name, pa.string()) for name in csv_columns(file)])
         else:
             schema = pq.read_schema(file)
-    except (pa.ArrowInvalid, OSError) as fault:
-        raise ReportFault(f"{file}: not a readable {suffix} file ({fault})") from fault
     require_columns(schema, str(file))
     said = (schema.metadata or {}).get(HEADER_KEY)
     header = header_from_bytes(said, file) if said is not None else _foreign(file)
@@ -260,7 +264,8 @@ def open_predictions(
 
 def _foreign(file: Path) -> RunHeader:
     return RunHeader(
-        name=file.stem,
+        # The name of a file need not be UTF-8, and a run's name is written into files that are.
+        name=os.fsencode(file.stem).decode("utf-8", "replace"),
         classes=(),
         train_counts=None,
         image_folder=None,
@@ -276,8 +281,10 @@ def _names_in(file: Path, table: pa.Table | None) -> set[str]:
     """The classes that a foreign table speaks of."""
     wanted = ("label", "prediction", "base_prediction", "retrieval_prediction", "top_classes")
     if table is None:
-        names_there = pq.read_schema(file).names
-        table = pq.read_table(file, columns=[name for name in wanted if name in names_there])
+        with faults_told(file):
+            names_there = pq.read_schema(file).names
+            table = pq.read_table(file, columns=[name for name in wanted if name in names_there])
+            table.validate(full=True)
     columns = [name for name in wanted if name in table.column_names]
     names: set[str] = set()
     for column in columns:

@@ -14,6 +14,7 @@ from eval.examples import ExampleSet, pick_examples
 from eval.fills import FillScore, evaluate_cells, sum_fills
 from eval.ledgers import FillPromise, FillRun
 from eval.outcomes import Outcomes, reduce_predictions
+from eval.page_file import write_page
 from eval.pictures import StoredImages
 from eval.predictions import PredictionFile, Predictions
 from eval.schema import (
@@ -174,8 +175,7 @@ def write_report(report: Report, out: str | Path) -> ReportFiles:
     with replace_file(files.metrics) as draft:
         draft.write_text(report.metrics.model_dump_json(indent=2) + "\n", encoding="utf-8")
     write_per_class(report.evaluations, files.per_class)
-    with replace_file(files.page) as draft:
-        draft.write_text(page, encoding="utf-8")
+    write_page(files.page, page)
     return files
 
 

@@ -103,7 +103,7 @@ def read_classes(path: str | Path) -> list[str]:
 def _from_json(file: Path) -> dict[str, int]:
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:
         raise ReportFault(f"{file}: not JSON ({fault})") from fault
     if not isinstance(said, dict):
         raise ReportFault(f"{file}: must hold one object, {{class: count}}")
@@ -117,7 +117,7 @@ def _columns(file: Path) -> list[str]:
         raise ReportFault(f"{file}: training counts are read from .csv, .parquet or .json")
     try:
         names: list[str] = csv_columns(file) if suffix == ".csv" else pq.read_schema(file).names
-    except (pa.ArrowInvalid, OSError) as fault:
+    except (pa.ArrowException, OSError) as fault:
         raise ReportFault(f"{file}: not a readable table ({fault})") from fault
     return names
 
@@ -128,7 +128,7 @@ def _read(file: Path, columns: Sequence[str]) -> pa.Table:
         if file.suffix.lower() == ".csv":
             return read_csv_texts(file, columns)
         return pq.read_table(file, columns=list(columns))
-    except (pa.ArrowInvalid, OSError) as fault:
+    except (pa.ArrowException, OSError) as fault:
         raise ReportFault(f"{file}: not a readable table ({fault})") from fault
 
 

@@ -1,12 +1,11 @@
 """Predictions for a table, as a job that can be killed: finished parts stay, and are gone on with.
 
-While it runs, there is a folder ``FILE.unfinished`` beside the file to come. At the end its parts
-become the file, whole or not at all, and the folder goes.
+While it runs, there is a folder ``FILE.unfinished`` beside the file to come, for its owner alone.
+At the end its parts become the file, whole or not at all, and the folder goes.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from eval.csv_texts import PeoplesCsv
 from eval.header import HEADER_KEY
 from eval.predicted import Predictions, require_unique_ids
 from rac.classifier import RacClassifier, to_predictions
@@ -38,7 +38,7 @@ from rac.prediction_parts import (
 from rac.progress import progress_bar
 from rac.quarantine import Quarantined, write_quarantine
 from rac.tables import Item, Table
-from rac.unfinished import held
+from rac.unfinished import held, private_folder
 from retrieval_index.files import replace_file
 
 SUFFIXES = (".parquet", ".csv")
@@ -90,7 +90,8 @@ def predict_to_file(
         table: items with images; labels, where it has them, go along.
         classifier: whose encoder is ``encoder``.
         encoder: gives the features for the base branch, and for the memory mostly too.
-        path: ends in ``.parquet`` (everything) or ``.csv`` (id, label, prediction, confidence).
+        path: ends in ``.parquet`` (everything) or ``.csv`` (id, label, prediction, confidence; text
+            that a spreadsheet would run is defused, see :mod:`eval.csv_texts`).
             The bad images go beside it, into ``<stem>.quarantine.csv``.
         name: of the run, on reports.
         batch_size: images in one forward pass.
@@ -129,6 +130,9 @@ def predict_to_file(
         name=name,
     )
     folder = target.with_name(f"{target.name}.unfinished")
+    if folder.is_symlink():
+        raise InputError(f"{folder}: a link is in the place of the job's folder; remove the link")
+    private_folder(folder)
     with held(folder, f"another process writes {target}; wait for it, or take another file"):
         parts = PredictionParts.open(folder, job, restart=restart)
         resumed = parts.rows
@@ -267,13 +271,11 @@ def _require_unique(parts: PredictionParts, where: str) -> None:
 def _write_csv(parts: PredictionParts, path: Path) -> None:
     columns = ("id", "label", "prediction", "confidence")
     with replace_file(path) as draft, open(draft, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
+        writer = PeoplesCsv(handle)
+        writer.write(columns)
         for block in parts.blocks():
-            cells = (block[name].to_pylist() for name in columns)
-            for id, label, prediction, sure in zip(*cells, strict=True):
-                confidence = "" if sure is None else f"{sure:.6f}"
-                writer.writerow([id, label or "", prediction or "", confidence])
+            for row in zip(*(block[name].to_pylist() for name in columns), strict=True):
+                writer.write(row)
 
 
 def _reference(item: Item) -> str | None:

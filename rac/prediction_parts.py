@@ -1,26 +1,31 @@
 """The rows that a prediction has done so far: whole files, in a folder beside its target.
 
-``job.json`` says what the job is. Each part holds some thousand rows of a prediction file; its
-schema's metadata tell the bad images among them and what else the end of the job needs to know.
+``job.json`` says what the job is, ``parts.json``, sealed, how many rows each part has and its
+SHA-256. Each part holds some thousand rows of a prediction file; its schema's metadata tell the bad
+images among them and what else the end of the job needs to know.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
+import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from eval.errors import ReportFault
+from eval.sealed_json import SEAL, read_object, require_seal, seal
 from rac.embedding.stream import Rows
+from rac.errors import InputError
 from rac.quarantine import Quarantined
 from rac.tables import Item
-from rac.unfinished import DESCRIPTION, changed, goes_on
-from retrieval_index.files import replace_file
+from rac.unfinished import changed, goes_on, remove_made
+from retrieval_index.files import replace_file, sha256_file
 
 PART_ROWS = 4096
 """Rows of a part, at least: what a killed job may lose."""
@@ -28,6 +33,12 @@ PART_ROWS = 4096
 Input: TypeAlias = tuple[str, str | None]
 """An id, and the reference of an image or the SHA-256 of its bytes."""
 
+_LISTING = "parts.json"
+_NAMES = r"(?:part-\d{12}\.parquet|parts\.json|job\.json)"
+_PARTS = re.compile(rf"{_NAMES}|\.{_NAMES}\.\w+\.part")
+# The lock is held until the end, so it goes with the folder.
+_MADE = re.compile(rf"{_PARTS.pattern}|\.lock\S*")
+_AGAIN = "throw what was done away with --restart"
 _NOTES_KEY = b"rac.part"
 _INPUT = "input"
 
@@ -70,6 +81,28 @@ class PartNotes(BaseModel):
     strange: list[str] = []
 
 
+class WholePart(BaseModel):
+    """What tells a part from a damaged one.
+
+    Attributes:
+        rows: how many it has.
+        sha256: of its bytes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: int
+    sha256: str
+
+
+class PartListing(BaseModel):
+    """The parts that are whole, in the order of their rows, as ``parts.json`` tells them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parts: tuple[WholePart, ...] = ()
+
+
 class PredictionParts:
     """The parts of one job.
 
@@ -82,6 +115,7 @@ class PredictionParts:
     def __init__(self, folder: Path, source: str) -> None:
         self._folder = folder
         self._source = source
+        self._listed: list[WholePart] = []
         self.files: list[Path] = []
         self.notes: list[PartNotes] = []
         self.rows = 0
@@ -91,22 +125,56 @@ class PredictionParts:
         """Begin a job, or find the parts of the same job's last run.
 
         Raises:
-            InputError: the folder holds the parts of another job.
+            InputError: the folder holds the parts of another job, or one is missing or damaged.
         """
         parts = cls(folder, job.table)
         if restart:
-            for path in (folder / DESCRIPTION, *folder.glob("part-*")):
-                path.unlink(missing_ok=True)
+            remove_made(folder, _PARTS)
         if goes_on(folder, job, holder=folder, otherwise="write to another file"):
             parts._find()
         return parts
 
     def _find(self) -> None:
-        while (path := self._next()).exists():
+        listing = self._listing()
+        if listing is None:
+            # Of an older release, which kept no list: as far as they can be read.
+            while (path := self._next()).exists():
+                self._take(path, None)
+            return
+        for part in listing.parts:
+            self._take(self._next(), part)
+
+    def _listing(self) -> PartListing | None:
+        path = self._folder / _LISTING
+        try:
+            content = read_object(path)
+            if content is None:
+                return None
+            require_seal(content, path)
+            return PartListing.model_validate({k: v for k, v in content.items() if k != SEAL})
+        except (ReportFault, ValidationError) as fault:
+            raise InputError(f"{fault}; {_AGAIN}") from fault
+
+    def _take(self, path: Path, part: WholePart | None) -> None:
+        """Take in a part, after it was seen to be the one that was written."""
+        try:
+            digest = sha256_file(path)
+            if part is not None and digest != part.sha256:
+                raise InputError(
+                    f"{path}: it is damaged: its bytes are not those written; {_AGAIN}"
+                )
             metadata = pq.read_metadata(path)
-            self.files.append(path)
-            self.notes.append(PartNotes.model_validate_json(metadata.metadata[_NOTES_KEY]))
-            self.rows += metadata.num_rows
+            notes = PartNotes.model_validate_json((metadata.metadata or {})[_NOTES_KEY])
+            if part is None:
+                pq.read_table(path).validate(full=True)
+        except FileNotFoundError:
+            raise InputError(f"{path}: it is missing; {_AGAIN}") from None
+        except (pa.ArrowException, OSError, KeyError, ValidationError) as fault:
+            raise InputError(f"{path}: it is damaged: {fault}; {_AGAIN}") from fault
+        self._listed.append(WholePart(rows=metadata.num_rows, sha256=digest))
+        self.files.append(path)
+        self.notes.append(notes)
+        self.rows += metadata.num_rows
 
     def _next(self) -> Path:
         return self._folder / f"part-{self.rows:012d}.parquet"
@@ -150,13 +218,18 @@ class PredictionParts:
         with replace_file(path) as draft:
             metadata = {_NOTES_KEY: notes.model_dump_json()}
             pq.write_table(part.replace_schema_metadata(metadata), draft)
+            self._listed.append(WholePart(rows=len(rows), sha256=sha256_file(draft)))
+        # After the part: one that is not listed is made again.
+        with replace_file(self._folder / _LISTING) as draft:
+            listed = PartListing(parts=tuple(self._listed)).model_dump(mode="json")
+            draft.write_text(json.dumps(seal(listed)) + "\n", encoding="utf-8")
         self.files.append(path)
         self.notes.append(notes)
         self.rows += len(rows)
 
     def remove(self) -> None:
-        """Remove the parts, once the whole file is there."""
-        shutil.rmtree(self._folder)
+        """Remove the parts, once the whole file is there; what else lies in the folder stays."""
+        remove_made(self._folder, _MADE)
 
 
 def input_of(item: Item) -> Input:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from eval.csv_texts import PeoplesCsv
 from retrieval_index.files import replace_file
 
 
@@ -27,10 +27,13 @@ class Quarantined(NamedTuple):
 
 
 def write_quarantine(path: Path, bad: Iterable[Quarantined]) -> None:
-    """Write ``id``, ``row``, ``image``, ``reason`` and ``detail`` as CSV, whole or not at all."""
+    """Write ``id``, ``row``, ``image``, ``reason`` and ``detail`` as CSV, whole or not at all.
+
+    Text that a spreadsheet would run is defused, see :mod:`eval.csv_texts`.
+    """
     with replace_file(path) as draft, open(draft, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(["id", "row", "image", "reason", "detail"])
+        writer = PeoplesCsv(handle)
+        writer.write(["id", "row", "image", "reason", "detail"])
         for one in bad:
             reason, _, detail = one.fault.partition(": ")
-            writer.writerow([one.id, one.row, one.image or "", reason, detail])
+            writer.write([one.id, one.row, one.image, reason, detail])

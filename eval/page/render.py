@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +24,7 @@ from eval.page.wording import (
     plural,
     points,
 )
+from eval.page_file import content_policy
 from eval.schema import FillMetrics
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def render_page(report: Report) -> str:
         figure_names=FIGURE_NAMES,
         script=Markup(script),  # noqa: S704  our own file
         style=Markup(style),  # noqa: S704  our own file
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        policy=content_policy(script),
     )
 
 

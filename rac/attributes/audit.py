@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
+from eval.csv_texts import PeoplesCsv
 from rac.attributes.features import sample_features
 from rac.attributes.filler import score_prompts
 from rac.attributes.folds import NEAR_DUPLICATE
@@ -143,12 +143,12 @@ def _judged(
 
 
 def write_doubts(doubts: list[Doubt], path: Path) -> None:
-    """Write ranked cells as CSV, whole or not at all."""
+    """Write ranked cells as CSV, whole or not at all.
+
+    Text that a spreadsheet would run is defused, see :mod:`eval.csv_texts`.
+    """
     with replace_file(path) as draft, open(draft, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["rank", *(field.name for field in fields(Doubt))])
+        writer = PeoplesCsv(handle, "\r\n")
+        writer.write(["rank", *(field.name for field in fields(Doubt))])
         for rank, doubt in enumerate(doubts, start=1):
-            row = [getattr(doubt, field.name) for field in fields(Doubt)]
-            writer.writerow(
-                [rank, *(f"{cell:.6f}" if isinstance(cell, float) else cell for cell in row)]
-            )
+            writer.write([rank, *(getattr(doubt, field.name) for field in fields(Doubt))])

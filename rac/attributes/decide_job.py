@@ -44,7 +44,7 @@ def decide_all(
     counts: Counter[tuple[str, str]] = Counter()
     rows = len(job.store.ok)
     whole = range(-(-rows // PART_ROWS))
-    if folder.ledger.metadata().get("key") == key and folder.ledger.parts() == list(whole):
+    if folder.stands(key) and folder.ledger.parts() == list(whole):
         for number in whole:
             counts.update(_counted(folder.ledger.read(number, ["attribute", "decision"])))
         return Decided(folder.ledger, counts, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,19 @@ import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from eval.page_file import content_policy, write_page
+from eval.run_record import AttributeFigures
 from eval.thumbnails import Thumbnail, make_thumbnail
-from rac.attributes.ledger import Decision
+from rac.attributes.ledger import Decision, Ledger
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.store import BATCH_ROWS, stretches
-from rac.attributes.undo import schema_of
+from rac.attributes.undo import read_schema
 from rac.errors import InputError
 from rac.images import BadImage, ImageLimits, read_image_bytes
 from rac.tables import Table
-from retrieval_index.files import replace_file
 
 _SIDE = 280
+_NEIGHBOURS_SHOWN = 24
 
 
 @dataclass(frozen=True)
@@ -48,23 +50,30 @@ def explain_row(
         The decisions about the item's cells, as the ledger has them.
 
     Raises:
-        InputError: the run has no decision about such an item, nor the table such a row.
+        InputError: the run has no decision about such an item, nor the table such a row; or there
+            is no finished run, or its record or its ledger is missing or damaged.
     """
-    run = folder.run()
-    lines = _decisions(folder, ident)
+    run = folder.record()
+    lines = _decisions(folder.whole_ledger(), ident)
     rows = {line["row"] for line in lines}
     wanted = set(rows)
     for line in lines:
-        wanted.update(line["neighbour_rows"] or [])
+        wanted.update(_neighbours(line))
     shown = _read_rows(table, wanted, None if rows else ident, limits or ImageLimits())
     if not rows:
         rows = {row for row, one in shown.items() if one.id == ident}
     if not rows:
         raise InputError(f"{table.source}: there is no row with the id {ident!r}")
     row = min(rows)
-    columns = {name: one.column for name, one in schema_of(run).attributes.items()}
+    if row not in shown or shown[row].id != ident:
+        raise InputError(
+            f"{table.source}: row {row} is not {ident!r}, as it was when the run decided about it; "
+            "rows were moved, added or taken out since"
+        )
+    schema = read_schema(run.schema_content, folder.path)
+    columns = {name: one.column for name, one in schema.attributes.items()}
     decisions = [
-        _described(line, shown, columns[line["attribute"]], run)
+        _described(folder.ledger, line, shown, columns, run.summary.attributes)
         for line in lines
         if line["row"] == row
     ]
@@ -78,24 +87,32 @@ def explain_row(
         cells=list(shown[row].cells.items()),
         decisions=decisions,
         picture=_picture,
-        **{key: run[key] for key in _FACTS},
+        policy=content_policy(),
+        table=run.table,
+        encoder=run.encoder,
+        encoder_identity=run.encoder_identity,
+        schema_hash=run.schema_hash,
+        memory=run.memory,
+        created=run.created,
     )
-    with replace_file(out) as draft:
-        draft.write_text(page, encoding="utf-8")
+    write_page(out, page)
     return lines
 
 
-_FACTS = ("table", "encoder", "encoder_identity", "schema_hash", "memory", "created")
-
-
-def _decisions(folder: RunFolder, ident: str) -> list[dict[str, Any]]:
+def _decisions(ledger: Ledger, ident: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for number in folder.ledger.parts():
-        ids = folder.ledger.read(number, ["id"]).column("id")
+    for number in ledger.parts():
+        ids = ledger.read(number, ["id"]).column("id")
         if pc.any(pc.equal(ids, ident)).as_py():
-            part = folder.ledger.read(number)
+            part = ledger.read(number)
             found.extend(part.filter(pc.equal(part.column("id"), ident)).to_pylist())
     return found
+
+
+def _neighbours(line: dict[str, Any]) -> list[int]:
+    """The rows that a decision names as its neighbours, each once; a page has room for some."""
+    named = dict.fromkeys(row for row in line["neighbour_rows"] or [] if row is not None)
+    return list(named)[:_NEIGHBOURS_SHOWN]
 
 
 def _read_rows(
@@ -128,30 +145,47 @@ def _shown(table: Table, batch: pa.RecordBatch, row: int, limits: ImageLimits) -
 
 
 def _described(
-    line: dict[str, Any], shown: dict[int, _Shown], column: str, run: dict[str, Any]
+    ledger: Ledger,
+    line: dict[str, Any],
+    shown: dict[int, _Shown],
+    columns: Mapping[str, str],
+    figures: Mapping[str, AttributeFigures],
 ) -> dict[str, Any]:
-    figures = run["summary"]["attributes"][line["attribute"]]
-    value = line["value"]
+    name, value = line["attribute"], line["value"]
+    if name not in columns or name not in figures:
+        raise InputError(
+            f"{ledger.path}: it decides about {name!r}, which is no attribute of the run"
+        )
     headlines = {
-        Decision.FILLED: value,
-        Decision.NOT_APPLICABLE: "does not apply",
-        Decision.ABSTAINED: f"cannot tell (best guess: {value})" if value else "cannot tell",
-        Decision.KNOWN: value,
-        Decision.BAD_IMAGE: "cannot tell",
+        Decision.FILLED.value: value,
+        Decision.NOT_APPLICABLE.value: "does not apply",
+        Decision.ABSTAINED.value: f"cannot tell (best guess: {value})" if value else "cannot tell",
+        Decision.KNOWN.value: value,
+        Decision.BAD_IMAGE.value: "cannot tell",
     }
+    if line["decision"] not in headlines:
+        raise InputError(f"{ledger.path}: {line['decision']!r} is not a decision")
+    judged = figures[name]
     promise = (
-        f"{figures['judged_right']:,} of {figures['judged_above']:,} above it were right."
-        if figures["judged_above"]
+        f"{judged.judged_right:,} of {judged.judged_above:,} above it were right."
+        if judged.judged_above
         else "none was above it."
     )
+    column = columns[name]
     neighbours: Sequence[dict[str, Any]] = [
         {"id": shown[row].id, "image": shown[row].image, "value": shown[row].cells.get(column)}
-        for row in line["neighbour_rows"] or []
+        for row in _neighbours(line)
         if row in shown
     ]
     return {
         **line,
-        "headline": headlines[Decision(line["decision"])],
+        "headline": headlines[line["decision"]],
+        # A ledger from elsewhere may lack a probability; a bar without a length is none.
+        "alternatives": [
+            one
+            for one in line["alternatives"] or []
+            if one is not None and one["probability"] is not None
+        ],
         "promise": promise,
         "neighbours": neighbours,
         "prompts": (line["prompts"] or "").splitlines(),

@@ -54,10 +54,12 @@ def fill_table(
     """Fill the missing attribute cells of a table, and write down why.
 
     Writes into ``out``: ``filled.<ext>`` (the table's own format; every cell that is not filled is
-    what it was), ``ledger.parquet/``, ``quarantine.csv`` (bad images), ``run.json``,
-    ``summary.json``, ``state.json`` and ``embeddings/``. A second run replaces them: it decides
-    about every cell that is missing in the table as it is then. One with the same table, schema
-    and options writes the same again.
+    what it was), ``ledger.parquet``, ``quarantine.csv`` (bad images), ``run.json`` (which vouches
+    for the ledger, and is written last), ``summary.json``, ``state.json`` and ``embeddings/``. A
+    second run replaces them: it decides about every cell that is missing in the table as it is
+    then. One with the same table, schema and options writes the same again, also where files of
+    the run before are damaged. Any other one is refused where the record of the run before is
+    missing or damaged, since that run's fills could not be told from known cells.
 
     Rows are told apart by their number, so ids need not be unique; repeated ones are reported.
 
@@ -73,8 +75,8 @@ def fill_table(
         more: fields of :class:`FillOptions`, in place of ``options``.
 
     Raises:
-        InputError: schema and table do not fit, the folder is in use, or the table holds what the
-            folder's run before had filled in.
+        InputError: schema and table do not fit, the folder is in use, the table holds what the
+            folder's run before had filled in, or the record of that run is missing or damaged.
         JobFailed: too many bad images, or the table changed while the job ran.
     """
     options = options or FillOptions(**more)
@@ -86,7 +88,7 @@ def fill_table(
         job = prepare_fill(
             table, schema, encoder, folder, options, cache=cache, image_limits=image_limits
         )
-        refuse_own_fills(job, folder)
+        refuse_own_fills(job, folder, kept_elsewhere="postgres" in (origin or {}))
         clock.append(time.perf_counter())
         folder.note("learning")
         filler = job.fit()
@@ -98,7 +100,8 @@ def fill_table(
         if not options.dry_run:
             folder.note("writing")
             batches = filled_batches(job, decided.ledger)
-            files["filled"] = str(write_like(table, out, "filled", batches))
+            with folder.writing(decided.ledger, target):
+                files["filled"] = str(write_like(table, out, "filled", batches))
         folder.publish_ledger(decided.ledger, metadata)
         folder.write_quarantine(job.store)
         clock.append(time.perf_counter())
@@ -121,6 +124,7 @@ def fill_table(
             dry_run=options.dry_run,
             files=files,
             resumed_rows=decided.before,
+            damaged=folder.damaged,
         )
         noted = {
             "max_bad": options.max_bad,

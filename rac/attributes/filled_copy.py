@@ -1,4 +1,9 @@
-"""The filled copy of a table, out of the table and the ledger."""
+"""The filled copy of a table, out of the table and the ledger.
+
+The copy is the person's own table again: every cell that is not filled is what it was, to the byte,
+and a filled one says what the schema or the column's other cells say. So nothing in it is defused
+for spreadsheets; the files that we make for people are, see :mod:`eval.csv_texts`.
+"""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """The ledger: what a run decided, cell by cell, and what each decision rests on.
 
-One Parquet file. While it is made it is a folder of parts, each with the decisions of one stretch
-of the table's rows, written whole; a part that is there is never written again. At the end the
-parts become the row groups of the file, in order.
+One Parquet file, whose row groups are parts: each has the decisions of one stretch of the table's
+rows. Its length and SHA-256 stand in ``run.json`` (see :mod:`eval.run_record`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retrieval_index.files import replace_file
+from eval.run_record import PUT_BACK
+from rac.errors import InputError
 
 METADATA_KEY = b"rac.ledger"
-FORMAT_VERSION = 2
-
-_ROWS_IN_GROUP = 1 << 40
+FORMAT_VERSION = 3
+"""From 3 on, ``run.json`` vouches for the file."""
 
 PART_ROWS = 65_536
 """Rows of the table whose decisions one part holds."""
@@ -71,66 +71,83 @@ decided, or the best guess where it abstained; ``prompts`` are those of this val
 
 
 class Ledger:
-    """A ledger's file, or the folder of its parts; both are read part by part."""
+    """A run's ledger: one file, read part by part; see also :class:`.draft_ledger.DraftLedger`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def parts(self) -> list[int]:
-        """Give the numbers of the parts that are there, ascending."""
-        if self.path.is_file():
+        """Give the numbers of the parts that are there, ascending.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        with _damage_told(self.path):
             return list(range(pq.ParquetFile(self.path).num_row_groups))
-        return sorted(
-            int(path.stem.removeprefix("part-")) for path in self.path.glob("part-*.parquet")
-        )
 
     def read(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read the decisions of one stretch of rows, or some of their columns."""
-        wanted = None if columns is None else list(columns)
-        if self.path.is_file():
-            return pq.ParquetFile(self.path).read_row_group(number, columns=wanted)
-        return pq.ParquetFile(self._part(number)).read(columns=wanted)
+        """Read the decisions of one stretch of rows, or some of their columns.
 
-    def write_part(self, number: int, batches: Sequence[pa.RecordBatch]) -> None:
-        """Write the decisions of one stretch of rows, whole or not at all.
+        Returns:
+            The columns in their order, each of the type that ``LEDGER_SCHEMA`` gives it.
 
-        Args:
-            number: of the part; the rows are those from ``number * PART_ROWS`` on.
-            batches: in ``LEDGER_SCHEMA``.
+        Raises:
+            InputError: the file is missing or damaged, or no ledger.
         """
-        with replace_file(self._part(number)) as draft:
-            table = pa.Table.from_batches(list(batches), LEDGER_SCHEMA)
-            pq.write_table(table, draft, compression="lz4", row_group_size=_ROWS_IN_GROUP)
-
-    def publish(self, path: Path, metadata: Mapping[str, Any]) -> None:
-        """Make one file of the parts, whole or not at all.
-
-        Args:
-            path: the file.
-            metadata: what the decisions rest on: encoder, schema, time.
-        """
-        noted = json.dumps({"version": FORMAT_VERSION, **metadata}, ensure_ascii=False)
-        schema = LEDGER_SCHEMA.with_metadata({METADATA_KEY: noted.encode()})
-        with (
-            replace_file(path) as draft,
-            pq.ParquetWriter(draft, schema, compression="zstd") as writer,
-        ):
-            for number in self.parts():
-                part = self.read(number).replace_schema_metadata(schema.metadata)
-                writer.write_table(part.unify_dictionaries(), row_group_size=_ROWS_IN_GROUP)
+        wanted = list(LEDGER_SCHEMA.names if columns is None else columns)
+        with _damage_told(self.path), pq.ParquetFile(self.path) as file:
+            lacks = [name for name in wanted if name not in file.schema_arrow.names]
+            if lacks:
+                raise InputError(f"{self.path}: not a ledger: it has no column {lacks[0]!r}")
+            return _checked(file.read_row_group(number, columns=wanted), wanted)
 
     def metadata(self) -> dict[str, Any]:
-        """Give what a finished ledger says of itself; empty where there is none."""
-        if not self.path.is_file():
+        """Give what a finished ledger says of itself; empty where there is none.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if not self.path.exists():
             return {}
-        noted = pq.read_schema(self.path).metadata or {}
-        found = json.loads(noted.get(METADATA_KEY, b"{}"))
+        with _damage_told(self.path):
+            noted = pq.read_schema(self.path).metadata or {}
+            found = json.loads(noted.get(METADATA_KEY, b"{}"))
         return found if isinstance(found, dict) else {}
 
-    def _part(self, number: int) -> Path:
-        return self.path / f"part-{number:06d}.parquet"
+
+def _checked(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Give a part as the rest of the program may take it: whole, typed, and of real text."""
+    table = table.select(columns).replace_schema_metadata(None)
+    for name in columns:
+        if not LEDGER_SCHEMA.field(name).nullable and table.column(name).null_count:
+            raise pa.ArrowInvalid(f"column {name!r} has empty cells")
+    table = table.cast(pa.schema([LEDGER_SCHEMA.field(name) for name in columns]))
+    # Also that what is called text is UTF-8, and that every word is in its dictionary.
+    table.validate(full=True)
+    return table
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Turn what Arrow and JSON say of a damaged file into an error that names the file."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path}: it is missing; {PUT_BACK}") from None
+    except RecursionError:
+        raise InputError(f"{path}: it is damaged: its metadata is nested too deeply") from None
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{path}: it is damaged: {error}; {PUT_BACK}") from error
 
 
 def read_ledger(path: Path) -> tuple[pa.Table, dict[str, Any]]:
-    """Read a whole ledger and its metadata."""
-    return pq.read_table(path).replace_schema_metadata(None), Ledger(path).metadata()
+    """Read a whole ledger and its metadata.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    ledger = Ledger(path)
+    parts = [ledger.read(number) for number in ledger.parts()]
+    return pa.concat_tables([LEDGER_SCHEMA.empty_table(), *parts]), ledger.metadata()

@@ -13,18 +13,19 @@ def table_of_run(folder: RunFolder) -> Table:
     """Open a run's table as the run had it; of a database, the snapshot in the run's folder.
 
     Raises:
-        InputError: there is no finished run, or its table is not where it was.
+        InputError: there is no finished run, its record is damaged, or its table is not where it
+            was.
     """
-    run = folder.run()
-    options = run["options"]
-    if "postgres" in options:
+    run = folder.record()
+    options = run.options
+    if options.postgres is not None:
         snapshot = folder.path / "snapshot.parquet"
         if not snapshot.exists():
             raise InputError(
-                f"{folder.path}: the run was taken back, and what it had read of {run['table']} "
+                f"{folder.path}: the run was taken back, and what it had read of {run.table} "
                 "went with it; fill again to look at it"
             )
-        table = open_table(snapshot, image=options["image"], id=options["key"])
-        table.base = Path(options["base"]) if options["base"] else None
+        table = open_table(snapshot, image=options.image, id=options.key)
+        table.base = Path(options.base) if options.base else None
         return table
-    return open_table(run["table"], image=options["image"], id=options["id"])
+    return open_table(run.table, image=options.image, id=options.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -135,6 +136,7 @@ class FillSummary:
         resumed_rows: rows whose decisions an earlier run had left; all of them where nothing that
             decisions follow from has changed since.
         cells_written: cells set in the database by this run; None for files.
+        damaged: what of earlier jobs in the folder was damaged, in words; it was made anew.
     """
 
     table: str
@@ -154,6 +156,7 @@ class FillSummary:
     files: dict[str, str]
     resumed_rows: int = 0
     cells_written: int | None = None
+    damaged: Sequence[str] = ()
 
     @property
     def missing(self) -> int:
@@ -193,4 +196,5 @@ class FillSummary:
             "files": self.files,
             "resumed_rows": self.resumed_rows,
             "cells_written": self.cells_written,
+            "damaged": list(self.damaged),
         }

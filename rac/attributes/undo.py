@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from eval.run_record import PUT_BACK, RECORD
 from rac.attributes.columns import raw_texts
-from rac.attributes.ledger import PART_ROWS, Decision
+from rac.attributes.ledger import PART_ROWS, Decision, Ledger
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import Schema
 from rac.attributes.store import stretches
@@ -51,40 +53,61 @@ def undo_fill(folder: RunFolder, filled: Path | None = None) -> Undone:
         filled: the filled copy, where it is elsewhere now or was worked on since.
 
     Raises:
-        InputError: there is no finished run, no filled copy, or its rows are not the run's.
+        InputError: there is no finished run, its record or its ledger is missing or damaged, there
+            is no filled copy, or its rows are not the run's.
     """
-    run = folder.run()
-    path = filled or Path(str(run["summary"]["files"].get("filled", "")))
-    if filled is None and "filled" not in run["summary"]["files"]:
+    run = folder.record()
+    folder.require_written()
+    ledger = folder.whole_ledger()
+    path = filled or Path(run.summary.files.get("filled", ""))
+    if filled is None and "filled" not in run.summary.files:
         raise InputError(f"{folder.path}: the run wrote no filled copy, so nothing is to be undone")
-    options = run["options"]
-    table = open_table(path, image=options.get("image"), id=options.get("id"))
-    schema = schema_of(run)
+    table = open_table(path, image=run.options.image, id=run.options.id)
+    schema = read_schema(run.schema_content, folder.path)
     tally = _Tally()
-    without = _empty_columns(folder, table, schema, run["summary"]["new_columns"])
-    batches = _restored(folder, table, schema, without, tally)
+    without = _empty_columns(ledger, table, schema, run.summary.new_columns)
+    batches = _restored(ledger, table, schema, without, tally)
     written = write_like(table, folder.path, "restored", batches, without=without)
     return Undone(str(written), tally.cells, tally.kept)
 
 
-def schema_of(run: dict[str, object]) -> Schema:
-    """Give the schema that a run was filled by."""
-    noted = run["schema"]
-    if not isinstance(noted, dict):
-        raise InputError("the run's schema is not readable")
-    attributes = {
-        name: {key: value for key, value in fields.items() if key != "name"}
-        for name, fields in noted["attributes"].items()
-    }
-    return Schema.model_validate({"version": noted["version"], "attributes": attributes})
+def schema_of(run: Mapping[str, Any]) -> Schema:
+    """Give the schema that a run was filled by, out of all that its record says.
+
+    Raises:
+        InputError: it is not readable.
+    """
+    return read_schema(run.get("schema"), RECORD)
+
+
+def read_schema(noted: object, where: str | Path) -> Schema:
+    """Give the schema that a run was filled by, as its record holds it.
+
+    Args:
+        noted: the schema as plain data.
+        where: what the message names.
+
+    Raises:
+        InputError: it is not readable.
+    """
+    try:
+        if not isinstance(noted, dict):
+            raise TypeError("not an object")
+        attributes = {
+            name: {key: value for key, value in fields.items() if key != "name"}
+            for name, fields in noted["attributes"].items()
+        }
+        return Schema.model_validate({"version": noted["version"], "attributes": attributes})
+    except (ValueError, TypeError, KeyError, AttributeError) as fault:
+        raise InputError(f"{where}: the run's schema is damaged: {fault}") from fault
 
 
 def _empty_columns(
-    folder: RunFolder, table: Table, schema: Schema, new_columns: list[str]
+    ledger: Ledger, table: Table, schema: Schema, new_columns: list[str]
 ) -> list[str]:
     """Give the columns that the run added and that hold nothing but what it wrote."""
     empty = [name for name in new_columns if name in table.columns]
-    for batch in _restored(folder, table, schema, [], _Tally()):
+    for batch in _restored(ledger, table, schema, [], _Tally()):
         empty = [
             name
             for name in empty
@@ -94,16 +117,18 @@ def _empty_columns(
 
 
 def _restored(
-    folder: RunFolder, table: Table, schema: Schema, without: list[str], tally: _Tally
+    ledger: Ledger, table: Table, schema: Schema, without: list[str], tally: _Tally
 ) -> Iterator[pa.RecordBatch]:
-    there = set(folder.ledger.parts())
+    there = set(ledger.parts())
+    seen = set()
     for first, batch in stretches(table, PART_ROWS):
         number = first // PART_ROWS
         if number not in there:
             raise InputError(f"{table.source}: it has more rows than the run decided about")
         columns = ["row", "id", "attribute", "decision", "before", "value"]
-        part = folder.ledger.read(number, columns)
-        _check_ids(table, batch, first, part)
+        part = ledger.read(number, columns)
+        seen.add(number)
+        _check_rows(ledger, table, batch, first, part)
         for name, attribute in schema.attributes.items():
             written = [Decision.FILLED.value]
             if attribute.not_applicable is not None:
@@ -116,14 +141,14 @@ def _restored(
         if without:
             batch = batch.select([name for name in batch.schema.names if name not in without])
         yield batch
+    if seen != there:
+        raise InputError(f"{table.source}: it has fewer rows than the run decided about")
 
 
 def _set_back(
     table: Table, batch: pa.RecordBatch, column: str, first: int, part: pa.Table, tally: _Tally
 ) -> pa.RecordBatch:
     rows = part.column("row").to_numpy() - first
-    inside = (rows >= 0) & (rows < batch.num_rows)
-    part, rows = part.filter(pa.array(inside)), rows[inside]
     if column not in batch.schema.names or not len(rows):
         return batch
     now = table.strings(batch.take(pa.array(rows)), column)
@@ -136,7 +161,13 @@ def _set_back(
     mask = np.zeros(batch.num_rows, np.bool_)
     mask[rows[held]] = True
     before = part.column("before").filter(pa.array(held)).combine_chunks()
-    cells = _as_before(batch.column(place), mask, before, field)
+    try:
+        cells = _as_before(batch.column(place), mask, before, field)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            f"{table.source}: column {column!r} is of the type {field.type} now, in which the "
+            f"cells as they were cannot be written: {error}"
+        ) from error
     return batch.set_column(place, field, cells)
 
 
@@ -150,12 +181,24 @@ def _as_before(cells: pa.Array, mask: np.ndarray, before: pa.Array, field: pa.Fi
     return pc.replace_with_mask(cells, pa.array(mask), before.cast(kind))
 
 
-def _check_ids(table: Table, batch: pa.RecordBatch, first: int, part: pa.Table) -> None:
+def _check_rows(
+    ledger: Ledger, table: Table, batch: pa.RecordBatch, first: int, part: pa.Table
+) -> None:
     """Refuse a table whose rows are not those of the run."""
     rows = part.column("row").to_numpy() - first
-    if len(rows) and rows.max() >= batch.num_rows:
+    if not len(rows):
+        return
+    attributes = pc.cast(part.column("attribute"), pa.string())
+    for name in pc.unique(attributes):
+        mine = rows[pc.equal(attributes, name).to_numpy(zero_copy_only=False)]
+        if mine.min() < 0 or (np.diff(mine) <= 0).any():
+            raise InputError(
+                f"{ledger.path}: it is damaged: its rows are not in order from {first} on; "
+                f"{PUT_BACK}"
+            )
+    if rows.max() >= batch.num_rows:
         raise InputError(f"{table.source}: it has fewer rows than the run decided about")
-    if table.roles.id is None or not len(rows):
+    if table.roles.id is None:
         return
     ids = raw_texts(table, batch, table.roles.id, rows.astype(np.int64)).to_pylist()
     for row, now, noted in zip(rows.tolist(), ids, part.column("id").to_pylist(), strict=True):

@@ -66,6 +66,8 @@ _THEIRS = {
     errno.EACCES,
     errno.EEXIST,
     errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
     errno.ENOTDIR,
     errno.EPERM,
     errno.EROFS,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from eval.csv_texts import CsvRows
 from rac.errors import InputError
 from rac.tables.cells import cell_text
 from rac.tables.columns import check_names
@@ -93,14 +94,12 @@ class CsvTable(Table):
 def write_csv(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
     """Write batches as a new CSV file in UTF-8; null cells become empty ones."""
     with open(path, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(schema.names)
+        rows = CsvRows(handle)
+        rows.write(schema.names)
         for batch in batches:
             columns = [column.to_pylist() for column in batch.columns]
             for row in zip(*columns, strict=True):
-                writer.writerow(
-                    [cell if isinstance(cell, str) else cell_text(cell) for cell in row]
-                )
+                rows.write([cell if isinstance(cell, str) else cell_text(cell) for cell in row])
 
 
 def _ends_with_line_end(path: Path) -> bool:

@@ -168,7 +168,7 @@ def _split_folder(source: str, folder: Path, split: str | None) -> Path:
         return folder
     try:
         splits = [str(name) for name in json.loads(listing.read_text("utf-8"))["splits"]]
-    except _DAMAGED as error:
+    except (OSError, *_DAMAGED) as error:
         raise InputError(f"{listing}: not what `datasets` writes: {error}") from error
     for name in splits:
         if not _is_plain(name):

@@ -16,7 +16,8 @@ from retrieval_index.files import sync_folder
 def replace_folder(path: str | Path) -> Iterator[Path]:
     """Give an empty temporary folder to fill; on success it becomes ``path``.
 
-    If the block raises, the temporary folder is removed and whatever ``path`` held stays.
+    If the block raises, the temporary folder is removed and whatever ``path`` held stays. A link in
+    the place of ``path`` is replaced itself; what it points to stays as it is.
 
     >>> target = Path(tempfile.mkdtemp()) / "run"
     >>> with replace_folder(target) as draft:
@@ -33,7 +34,7 @@ def replace_folder(path: str | Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         draft.chmod(0o777 & ~umask)
-        if target.exists():
+        if os.path.lexists(target):
             # A full folder cannot be renamed over; the old one steps aside for one rename.
             old = Path(
                 tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".old")

@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from rac.errors import InputError
+
 _BLANK = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 
 
 def dump_json(value: Any) -> str:
-    """Give a value as JSON that can be stored as UTF-8."""
-    text = json.dumps(value, ensure_ascii=False)
+    """Give a value as JSON that can be stored as UTF-8.
+
+    Raises:
+        InputError: it is nested too deeply to be written.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        raise InputError("a JSON cell is nested too deeply to be written again") from None
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -35,11 +44,17 @@ def patch_object(text: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> s
     >>> old = {"a": 1.5, "b": None, "d": []}
     >>> patch_object('{"a": 1.50,"b":null,"d":[]}', old, {"a": 1.5, "b": "x", "c": 2})
     '{"a": 1.50,"b":"x","c": 2}'
+
+    Raises:
+        InputError: the object is nested too deeply.
     """
     same = [key for key in old if key in new and dump_json(old[key]) == dump_json(new[key])]
     if len(same) == len(old) == len(new):
         return text
-    members, tail = _members(text)
+    try:
+        members, tail = _members(text)
+    except RecursionError:
+        raise InputError("a JSON object is nested too deeply to be written again") from None
     before = text[: members[0].start if members else tail]
     commas = [text[one.end : two.start] for one, two in pairwise(members)]
     pieces: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def write_like(
 
     Raises:
         InputError: the result would replace the table itself, or a cell cannot be written.
+        OSError: the disk is full, or the file cannot be written; it names the path, and nothing
+            half written stays.
     """
     path = Path(out_folder) / f"{stem}{table.suffix}"
     original = Path(table.source).expanduser()
@@ -52,12 +55,24 @@ def write_like(
     first = next(stream, None)
     schema = _output_schema(table, first.schema if first is not None else table.schema, without)
     fitted = _fit(chain([] if first is None else [first], stream), schema, table)
-    if isinstance(table, SavedDatasetTable):
-        write_saved_dataset(table, path, schema, fitted)
-        return path
-    with replace_file(path) as draft:
-        table._write(draft, schema, fitted)
+    with _path_told(path):
+        if isinstance(table, SavedDatasetTable):
+            write_saved_dataset(table, path, schema, fitted)
+        else:
+            with replace_file(path) as draft:
+                table._write(draft, schema, fitted)
     return path
+
+
+@contextmanager
+def _path_told(path: Path) -> Iterator[None]:
+    """Have a failed write name its file: writing into an open one fails without a name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def _output_schema(table: Table, given: pa.Schema, without: Sequence[str]) -> pa.Schema:

@@ -144,6 +144,18 @@ def test_a_run_that_was_cut_short_is_gone_on_with(cut_short: Path) -> None:
     assert not list(cut_short.glob("*.unfinished"))
 
 
+def test_the_folder_of_a_run_is_its_owners_and_no_link(cut_short: Path) -> None:
+    folder = cut_short / "found.csv.unfinished"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.rename(cut_short / "elsewhere")
+    folder.symlink_to(cut_short / "elsewhere")
+    before = sorted(path.name for path in (cut_short / "elsewhere").iterdir())
+    for options in ({}, {"restart": True}):
+        with pytest.raises(InputError, match=r"found\.csv\.unfinished: a link is in the place"):
+            run(cut_short, "found.csv", ToyEncoder(), **options)
+    assert sorted(path.name for path in (cut_short / "elsewhere").iterdir()) == before
+
+
 def test_what_a_run_was_begun_with_must_not_change(cut_short: Path) -> None:
     with pytest.raises(InputError, match="whose name is 'rac', not 'other'"):
         run(cut_short, "found.parquet", ToyEncoder(), name="other")

@@ -259,6 +259,8 @@ def _print(summary: FillSummary) -> None:
         console.print(f"bad images: {escape(reason)}: {count:,}")
     if 0 < summary.rows == summary.resumed_rows:
         console.print("nothing has changed since this folder was last filled: that run stands")
+    for words in summary.damaged:
+        console.print(f"made anew: {escape(words)}", soft_wrap=True)
     if summary.cells_written is not None:
         console.print(f"cells set in the database: {summary.cells_written:,}")
     _print_files(summary)
