@@ -6,6 +6,7 @@ against somebody who means to deceive they are no help, and are not meant to be.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -49,7 +50,7 @@ def open_own(path: Path, flags: int) -> int:
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(f"{path}: it is no plain file")
+        raise FileExistsError(errno.EEXIST, "it is no plain file", str(path))
     return descriptor
 
 
@@ -60,10 +61,15 @@ def checksum_at(path: Path, start: int = 0, length: int | None = None) -> str | 
         path: of the file.
         start: first byte.
         length: bytes; None for all that follow.
+
+    Raises:
+        PermissionError: whoever asks may not read it.
     """
     digest = xxhash.xxh3_64()
     try:
         descriptor = open_own(path, os.O_RDONLY)
+    except PermissionError:
+        raise
     except OSError:
         return None
     try:
