@@ -96,7 +96,7 @@ class EmbeddingCache:
                 self._entries.close()
             self._entries = None
         if self._damaged:
-            self._told(f"{self.path}: {len(self._damaged):,} damaged entries were embedded anew")
+            self._told(f"{self.path}: damaged entries, embedded anew: {len(self._damaged):,}")
             self._damaged = set()
 
     def get(self, content_hash: str) -> tuple[FloatArray, FloatArray] | None:
@@ -198,6 +198,8 @@ class EmbeddingCache:
         except (EntriesFault, OSError) as error:
             self._pass_by(error)
             return None
+        # Of a cache that is gone as a whole, its single entries are no news.
+        self._damaged = set()
         self._told(
             f"{self.path}: the cache is damaged ({fault}): it is set aside as {aside.name}, "
             "and embeddings are made anew"

@@ -39,7 +39,12 @@ _CATALOGUE = {
 _HEADER = b"SQLite format 3\0" + _PAGE_BYTES.to_bytes(2) + b"\1\1"
 #: No value is near to this; a damaged length may be anywhere.
 _MOST_BYTES = 1 << 24
+#: Ends a journal that speaks of further files, which SQLite would look after, or remove. None of
+#: ours does.
+_SPEAKS_OF_OTHERS = bytes.fromhex("d9d505f920a163d7")
 _CHECK_BYTES = 8
+#: Of pages that are kept in memory: many rows of a catalogue show the same picture.
+_PAGES_KIB = 16 << 10
 _TOGETHER = 32
 _PATIENCE_S = 5.0
 
@@ -115,13 +120,13 @@ class Entries:
                 self._connection.close()
             self._connection = None
 
-    def get(self, keys: Sequence[bytes]) -> tuple[dict[bytes, bytes], set[bytes]]:
+    def get(self, keys: Sequence[bytes]) -> tuple[dict[bytes, memoryview], set[bytes]]:
         """Give the values of those keys that are known, and the keys whose values are damaged.
 
         Raises:
             EntriesFault: the file cannot be read, or not any more.
         """
-        found: dict[bytes, bytes] = {}
+        found: dict[bytes, memoryview] = {}
         damaged: set[bytes] = set()
         with self._lock, _told():
             connection = self._opened()
@@ -130,8 +135,9 @@ class Entries:
                 places = ",".join("?" * len(some))
                 query = f"SELECT key, value FROM entries WHERE key IN ({places})"  # noqa: S608 - places only
                 for key, value in connection.execute(query, some):
-                    if self._right(key, value):
-                        found[key] = value[_CHECK_BYTES:]
+                    right = self._checked(key, value)
+                    if right is not None:
+                        found[key] = right
                     else:
                         damaged.add(key)
         return found, damaged
@@ -165,18 +171,20 @@ class Entries:
             raise EntriesFault("it is closed")
         return self._connection
 
-    def _check(self, key: bytes, value: bytes) -> bytes:
-        sizes = self._value_bytes.to_bytes(8)
-        return xxhash.xxh3_64_digest(b"".join((key, sizes, value)))
+    def _check(self, key: bytes, value: bytes | memoryview) -> bytes:
+        """Give the checksum of a value, its key and its size."""
+        seed = xxhash.xxh3_64_intdigest(key, seed=self._value_bytes)
+        return xxhash.xxh3_64_digest(value, seed=seed)
 
-    def _right(self, key: object, value: object) -> bool:
+    def _checked(self, key: object, stored: object) -> memoryview | None:
+        """Give the value that is stored with its checksum; None where it is not what was kept."""
         # What the tables declare binds nobody who changes bits.
-        return (
-            isinstance(key, bytes)
-            and isinstance(value, bytes)
-            and len(value) == _CHECK_BYTES + self._value_bytes
-            and value[:_CHECK_BYTES] == self._check(key, value[_CHECK_BYTES:])
-        )
+        if not (isinstance(key, bytes) and isinstance(stored, bytes)):
+            return None
+        value = memoryview(stored)[_CHECK_BYTES:]
+        if len(value) != self._value_bytes or stored[:_CHECK_BYTES] != self._check(key, value):
+            return None
+        return value
 
     def _check_catalogue(self, connection: sqlite3.Connection) -> None:
         marks = [
@@ -188,6 +196,8 @@ class Entries:
         names = "SELECT type, name, tbl_name, sql FROM sqlite_master"
         if set(connection.execute(names)) != _CATALOGUE:
             raise EntriesDamaged(f"{FILE} holds other tables than a cache does")
+        # A bit makes a text of a blob. Only the checksum says whether it is one of ours.
+        connection.text_factory = bytes
 
 
 def _look_at(folder: Path) -> tuple[int, int]:
@@ -197,6 +207,8 @@ def _look_at(folder: Path) -> tuple[int, int]:
             state = _state(folder / name)
             if state is not None and (name in LOG_FILES or not stat.S_ISREG(state.st_mode)):
                 raise EntriesDamaged(f"{name} is not what it should be")
+        if _last_bytes(folder / JOURNAL, len(_SPEAKS_OF_OTHERS)) == _SPEAKS_OF_OTHERS:
+            raise EntriesDamaged(f"{JOURNAL} speaks of files that are not of this cache")
         state = _state(folder / FILE)
         if state is None or not stat.S_ISREG(state.st_mode):
             raise EntriesDamaged(f"{FILE} is missing or not a plain file")
@@ -216,6 +228,15 @@ def _state(path: Path) -> os.stat_result | None:
         return None
 
 
+def _last_bytes(path: Path, count: int) -> bytes:
+    try:
+        with open(path, "rb") as handle:
+            handle.seek(max(0, path.stat().st_size - count))
+            return handle.read(count)
+    except FileNotFoundError:
+        return b""
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -228,6 +249,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     for setting in (
         "trusted_schema = OFF",
         "mmap_size = 0",
+        f"cache_size = -{_PAGES_KIB}",
         "cell_size_check = ON",
         "temp_store = MEMORY",
         "journal_mode = TRUNCATE",
