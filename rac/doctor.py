@@ -8,6 +8,7 @@ import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal
 
 from rac.cores import usable_cores
@@ -44,6 +45,7 @@ def examine() -> list[Finding]:
         _memory(),
         _accelerator(),
         _cache(),
+        _kept_embeddings(),
         _mini(),
         *_data(),
     ]
@@ -99,23 +101,35 @@ def _accelerator() -> Finding:
 
 def _cache() -> Finding:
     folder = cache_home()
+    advice = "nothing is kept between runs; set RAC_CACHE_HOME to a folder that can be written"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_bytes(b"probe")
-        probe.unlink()
+        with TemporaryFile(dir=folder) as probe:
+            probe.write(b"probe")
+        free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Finding(
-            "cache",
-            "fail",
-            f"{folder}: {error.strerror}",
-            "set RAC_CACHE_HOME to a writable folder",
-        )
-    free = shutil.disk_usage(folder).free
+        return Finding("cache", "note", f"{folder}: {error.strerror or error}", advice)
     found = f"{folder}, {free / 2**30:.0f} GiB free"
     if free < _LOW_DISK_BYTES:
         return Finding("cache", "note", found, "free some space or move it with RAC_CACHE_HOME")
     return Finding("cache", "ok", found)
+
+
+def _kept_embeddings() -> Finding:
+    from rac.embedding.upkeep import CacheState, list_caches
+
+    topic = "kept embeddings"
+    try:
+        caches = list_caches()
+    except OSError as error:
+        return Finding(topic, "note", str(error), "let yourself read the folder, or remove it")
+    sound = [cache for cache in caches if cache.state is CacheState.sound]
+    others = [cache for cache in caches if cache.state is not CacheState.sound]
+    found = f"{len(sound)} caches, {sum(cache.entries or 0 for cache in sound):,} images"
+    if not others:
+        return Finding(topic, "ok", found)
+    told = ", ".join(f"{cache.path.name} ({cache.state})" for cache in others)
+    return Finding(topic, "note", f"{found}; not used: {told}", "rac cache prune")
 
 
 def _mini() -> Finding:

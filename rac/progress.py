@@ -23,8 +23,10 @@ Advance = Callable[[int], None]
 
 
 def say(text: str) -> None:
-    """Tell in one line, on the error stream, what long work is about to do."""
-    Console(stderr=True, highlight=False).print(text, style="dim")
+    """Tell in one line, on the error stream, what long work is about to do, or what befell it."""
+    # The text may hold paths, whose brackets mean nothing, and whoever reads it may want to search.
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console.print(text, style="dim", soft_wrap=True)
 
 
 class _RateColumn(ProgressColumn):

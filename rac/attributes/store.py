@@ -1,9 +1,9 @@
 """A run's embeddings on disk, so that a changed schema is scored again without opening an image.
 
-A folder with ``embedding.f32`` (N x D) and ``trunk.f32`` (N x T), both plain little-endian float32
-by rows, ``rows-<first row>.parquet`` files (id, image, ok, reason, content_hash), and
-``manifest.json``, which is rewritten after every stretch that has reached the disk. What lies
-behind the manifest's rows is of a run that was killed, and is cut off when the next one goes on.
+Their files are those of :mod:`rac.attributes.store_files`. The manifest is rewritten after every
+stretch that has reached the disk. What lies behind the manifest's rows is of a run that was killed,
+and is cut off when the next one goes on. What is damaged is found before it is used, said, and
+embedded anew.
 """
 
 from __future__ import annotations
@@ -14,54 +14,41 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
 
+from rac.attributes.store_files import (
+    MANIFEST,
+    ROWS,
+    DamagedStore,
+    Gap,
+    StoreFiles,
+    StoreManifest,
+    check_stretches,
+    map_numbers,
+    read_manifest,
+    read_rows,
+    write_manifest,
+)
 from rac.embedding import EmbeddedBatch
 from rac.embedding.bad import BadTally
 from rac.embedding.stream import Rows
 from rac.encoders.base import Encoder, FloatArray
+from rac.errors import InputError, JobFailed
+from rac.home import make_private
+from rac.progress import say
 from rac.tables import Item, Table
-from retrieval_index.files import replace_file
 
-_FLOAT = np.dtype("<f4")
 _COMMIT_ROWS = 1024
 
 BATCH_ROWS = 8192
 """Rows of a table read at a time where nothing else sets the size; a part of the ledger holds a
 whole number of such batches."""
 
-_ROWS = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("image", pa.string()),
-        pa.field("ok", pa.bool_(), nullable=False),
-        pa.field("reason", pa.string()),
-        pa.field("content_hash", pa.string()),
-    ]
-)
-
-
-class StoreManifest(BaseModel):
-    """What a store holds, and of what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    version: Literal[1] = 1
-    encoder: str
-    encoder_identity: str
-    embedding_dim: int
-    trunk_dim: int
-    rows: int
-    bad: int = 0
-    complete: bool = False
-    items: str
-    """SHA-256 over the rows' ids and images, as :class:`ItemsDigest` takes it."""
+Embed = Callable[[Iterator[Rows]], Iterable[EmbeddedBatch]]
+"""Embeds batches of rows, in order."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +114,7 @@ def ensure_store(
     folder: Path,
     table: Table,
     encoder: Encoder,
-    embed: Callable[[Iterator[Rows]], Iterable[EmbeddedBatch]],
+    embed: Embed,
     *,
     batch_size: int,
     limit: int | None = None,
@@ -150,25 +137,27 @@ def ensure_store(
         The store, and how many rows were embedded for it now.
 
     Raises:
-        JobFailed: too many bad images.
+        InputError: there is a link in the place of the folder.
+        JobFailed: too many bad images, or the table or the store changed while the job ran.
     """
+    if folder.is_symlink():
+        raise InputError(f"{folder} is a link, and not a folder that a run has made; remove it")
     done = _usable_part(folder, table, encoder, limit)
+    make_private(folder)
+    fresh = 0
+    if done is not None:
+        done, fresh = _mend(folder, table, encoder, embed, done, batch_size)
     if done is not None and done.complete:
-        store = open_store(folder)
+        store = _open(folder)
         tally = BadTally(max_bad, rows=done.rows - len(store.bad))
         tally.count(list(store.faults.values()))
         tally.close()
-        return store, 0
-    folder.mkdir(parents=True, exist_ok=True)
+        return store, fresh
     writer = _StoreWriter(folder, table, encoder, done, limit)
     tally = BadTally(max_bad, rows=writer.rows, bad=writer.bad)
     moved(writer.rows)
-    fresh = 0
     with writer:
-        rows = (
-            Rows(cells, table.items(cells, first))
-            for first, cells in stretches(table, batch_size, start=writer.rows, limit=limit)
-        )
+        rows = _read_batches(table, batch_size, start=writer.rows, limit=limit)
         for batch in embed(rows):
             writer.write(batch)
             fresh += len(batch.items)
@@ -176,7 +165,7 @@ def ensure_store(
             tally.count(batch.reasons)
         writer.commit(complete=True)
     tally.close()
-    return open_store(folder), fresh
+    return _open(folder), fresh
 
 
 def stretches(
@@ -206,6 +195,13 @@ def stretches(
             return
 
 
+def _read_batches(
+    table: Table, size: int, *, start: int = 0, limit: int | None = None
+) -> Iterator[Rows]:
+    for first, cells in stretches(table, size, start=start, limit=limit):
+        yield Rows(cells, table.items(cells, first))
+
+
 class _StoreWriter:
     """Appends to a store; what was committed survives a killed process."""
 
@@ -223,47 +219,30 @@ class _StoreWriter:
         self.rows = 0 if done is None else done.rows
         self.bad = 0 if done is None else done.bad
         if done is None:
-            (folder / "manifest.json").unlink(missing_ok=True)
+            (folder / MANIFEST).unlink(missing_ok=True)
         elif done.rows:
             for first, cells in stretches(table, _COMMIT_ROWS, limit=done.rows):
                 self._digest.add(table.items(cells, first))
-        for path in folder.glob("rows-*.parquet"):
-            if int(path.stem.removeprefix("rows-")) >= self.rows:
-                path.unlink()
-        self._files = {
-            name: open(folder / f"{name}.f32", "r+b" if self.rows else "wb")  # noqa: SIM115
-            for name in ("embedding", "trunk")
-        }
-        for name, width in (("embedding", encoder.embedding_dim), ("trunk", encoder.trunk_dim)):
-            self._files[name].truncate(self.rows * width * _FLOAT.itemsize)
-            self._files[name].seek(0, os.SEEK_END)
-        self._waiting: list[pa.RecordBatch] = []
+        self._files = StoreFiles(folder, _sizes(encoder), rows=self.rows)
+        self._waiting: list[EmbeddedBatch] = []
 
     def __enter__(self) -> _StoreWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in self._files.values():
-            file.close()
+        self._files.close()
 
     def write(self, batch: EmbeddedBatch) -> None:
         self._digest.add(batch.items)
-        self._files["embedding"].write(batch.embedding.astype(_FLOAT, copy=False).tobytes())
-        self._files["trunk"].write(batch.trunk.astype(_FLOAT, copy=False).tobytes())
-        self._waiting.append(_row_batch(batch))
+        self._waiting.append(batch)
         self.bad += int((~batch.ok).sum())
-        if sum(rows.num_rows for rows in self._waiting) >= _COMMIT_ROWS:
+        if sum(len(waiting.items) for waiting in self._waiting) >= _COMMIT_ROWS:
             self.commit()
 
     def commit(self, *, complete: bool = False) -> None:
         """Bring everything so far to the disk, then say so."""
-        for file in self._files.values():
-            file.flush()
-            os.fsync(file.fileno())
         if self._waiting:
-            with replace_file(self._folder / f"rows-{self.rows:012d}.parquet") as draft:
-                pq.write_table(pa.Table.from_batches(self._waiting, _ROWS), draft)
-            self.rows += sum(rows.num_rows for rows in self._waiting)
+            self.rows += _write_stretch(self._files, self.rows, self._waiting)
             self._waiting = []
         manifest = StoreManifest(
             encoder=self._encoder.name,
@@ -275,30 +254,44 @@ class _StoreWriter:
             complete=complete,
             items=self._digest.hexdigest(),
         )
-        with replace_file(self._folder / "manifest.json") as draft:
-            draft.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_manifest(self._folder, manifest)
 
 
 def open_store(folder: Path) -> StoredEmbeddings:
-    """Open a complete store.
+    """Open a complete store whose files are what was written.
 
     Raises:
-        FileNotFoundError, ValueError: there is none, or its files do not fit its manifest.
+        FileNotFoundError: there is none.
+        DamagedStore: they are not.
     """
-    manifest = StoreManifest.model_validate_json((folder / "manifest.json").read_text("utf-8"))
-    parts = [
-        pq.read_table(path, schema=_ROWS)
-        for path in sorted(folder.glob("rows-*.parquet"))
-        if int(path.stem.removeprefix("rows-")) < manifest.rows
-    ]
-    rows = pa.concat_tables([_ROWS.empty_table(), *parts])
-    if rows.num_rows != manifest.rows:
-        raise ValueError(f"{folder}: {rows.num_rows} rows, not the manifest's {manifest.rows}")
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise FileNotFoundError(f"{folder}: no embeddings are kept here")
+    for gap in check_stretches(folder, manifest).gaps:
+        raise DamagedStore(gap.fault)
+    return _stored(folder, manifest)
+
+
+def _open(folder: Path) -> StoredEmbeddings:
+    """Open a store that was written or checked just now."""
+    try:
+        manifest = read_manifest(folder)
+        if manifest is not None:
+            return _stored(folder, manifest)
+        fault = f"{folder / MANIFEST} is gone"
+    except DamagedStore as error:
+        fault = str(error)
+    raise JobFailed(f"{fault}: somebody changed it while the job ran; run it again")
+
+
+def _stored(folder: Path, manifest: StoreManifest) -> StoredEmbeddings:
+    rows = read_rows(folder, manifest)
+    embedding, trunk = map_numbers(folder, manifest)
     ok = rows.column("ok").to_numpy().astype(np.bool_)
     faults = rows.filter(pa.array(~ok)).select(["image", "reason"]).to_pylist()
     return StoredEmbeddings(
-        embedding=_map(folder / "embedding.f32", manifest.rows, manifest.embedding_dim),
-        trunk=_map(folder / "trunk.f32", manifest.rows, manifest.trunk_dim),
+        embedding=embedding,
+        trunk=trunk,
         ok=ok,
         ids=rows.column("id"),
         images=rows.column("image"),
@@ -318,11 +311,13 @@ def _usable_part(
     A complete store of fewer or more rows than are wanted now is one of another table.
     """
     try:
-        store = open_store(folder)
-    except (OSError, ValueError, ValidationError, pa.ArrowException):
+        done = read_manifest(folder)
+    except DamagedStore as error:
+        say(f"{error}; all rows are embedded anew")
         return None
-    done = store.manifest
-    if done.encoder_identity != encoder.identity:
+    if done is None or done.encoder_identity != encoder.identity:
+        return None
+    if (done.embedding_dim, done.trunk_dim) != _sizes(encoder):
         return None
     digest, rows, more = ItemsDigest(table.base), 0, False
     for first, cells in stretches(table, _COMMIT_ROWS, limit=limit):
@@ -338,6 +333,64 @@ def _usable_part(
     return done.model_copy(update={"complete": not more})
 
 
+def _mend(
+    folder: Path,
+    table: Table,
+    encoder: Encoder,
+    embed: Embed,
+    done: StoreManifest,
+    batch_size: int,
+) -> tuple[StoreManifest, int]:
+    """Embed those rows of a store anew that are not what was written.
+
+    Returns:
+        The manifest, and how many rows were embedded.
+
+    Raises:
+        JobFailed: the table changed while the job ran.
+    """
+    checked = check_stretches(folder, done)
+    for path in checked.useless:
+        path.unlink()
+    if not checked.gaps:
+        return done, 0
+    count = sum(gap.count for gap in checked.gaps)
+    say(f"{checked.gaps[0].fault}; {count:,} of {done.rows:,} stored rows are embedded anew")
+    with StoreFiles(folder, _sizes(encoder), rows=done.rows) as files:
+        for gap in checked.gaps:
+            _fill_gap(files, gap, table, embed, batch_size)
+    bad = int(np.sum(~read_rows(folder, done).column("ok").to_numpy()))
+    mended = done.model_copy(update={"bad": bad})
+    write_manifest(folder, mended)
+    return mended, count
+
+
+def _fill_gap(files: StoreFiles, gap: Gap, table: Table, embed: Embed, batch_size: int) -> None:
+    end = gap.first + gap.count
+    place, waiting = gap.first, list[EmbeddedBatch]()
+    for batch in embed(_read_batches(table, batch_size, start=gap.first, limit=end)):
+        waiting.append(batch)
+        if sum(len(one.items) for one in waiting) >= _COMMIT_ROWS:
+            place += _write_stretch(files, place, waiting)
+            waiting = []
+    if waiting:
+        place += _write_stretch(files, place, waiting)
+    if place != end:
+        raise JobFailed(f"{table.source}: the table changed while the job ran; run it again")
+
+
+def _write_stretch(files: StoreFiles, first: int, batches: list[EmbeddedBatch]) -> int:
+    """Write consecutive batches as one stretch; give how many rows they are."""
+    rows = pa.Table.from_batches([_row_batch(batch) for batch in batches], ROWS)
+    embedding = np.concatenate([batch.embedding for batch in batches])
+    files.write(first, embedding, np.concatenate([batch.trunk for batch in batches]), rows)
+    return int(rows.num_rows)
+
+
+def _sizes(encoder: Encoder) -> tuple[int, int]:
+    return encoder.embedding_dim, encoder.trunk_dim
+
+
 def _row_batch(batch: EmbeddedBatch) -> pa.RecordBatch:
     images = [
         item.image if isinstance(item.image, str) and not item.image.startswith("data:") else None
@@ -351,13 +404,5 @@ def _row_batch(batch: EmbeddedBatch) -> pa.RecordBatch:
             pa.array(batch.reasons, pa.string()),
             pa.array(batch.hashes, pa.string()),
         ],
-        schema=_ROWS,
+        schema=ROWS,
     )
-
-
-def _map(path: Path, rows: int, columns: int) -> FloatArray:
-    if path.stat().st_size < rows * columns * _FLOAT.itemsize:
-        raise ValueError(f"{path}: it is too short for {rows} rows of {columns} numbers")
-    if rows * columns == 0:
-        return np.zeros((rows, columns), np.float32)
-    return np.memmap(path, _FLOAT, "r", shape=(rows, columns))

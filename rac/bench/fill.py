@@ -18,7 +18,8 @@ from rac.attributes.audit import audit_cells
 from rac.attributes.features import FilledAttribute, code_cells, fill_features
 from rac.attributes.prepare import FillOptions, Prepared
 from rac.attributes.schema import Schema, parse_schema
-from rac.attributes.store import StoredEmbeddings, StoreManifest
+from rac.attributes.store import StoredEmbeddings
+from rac.attributes.store_files import StoreManifest
 from rac.blanking import blank_cells
 from rac.embedding import EmbeddingCache, collect_features, embed_table
 from rac.encoders import Encoder

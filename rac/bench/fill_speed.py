@@ -19,6 +19,7 @@ from rac.attributes.fill import fill_table
 from rac.attributes.prepare import FillOptions
 from rac.attributes.schema import Schema, parse_schema
 from rac.attributes.store import ItemsDigest
+from rac.attributes.store_files import ROWS, StoreFiles, write_manifest
 from rac.bench.fill import Catalogue, store_manifest
 from rac.blanking import blank_cells
 from rac.encoders import Encoder
@@ -147,8 +148,7 @@ def _write_large(
     schema = pa.schema([(name, pa.string()) for name in ("id", "image", *names)])
     digest = ItemsDigest(folder)
     with (
-        open(store / "embedding.f32", "wb") as embedding,
-        open(store / "trunk.f32", "wb") as trunk,
+        StoreFiles(store, (encoder.embedding_dim, encoder.trunk_dim), rows=0) as files,
         pq.ParquetWriter(folder / "items.parquet", schema) as writer,
     ):
         for start in range(0, rows, step):
@@ -160,8 +160,6 @@ def _write_large(
             )
             reduced = features @ map_down
             reduced /= np.linalg.norm(reduced, axis=1, keepdims=True)
-            trunk.write(features.astype("<f4").tobytes())
-            embedding.write(reduced.astype("<f4").tobytes())
             ids = [f"item-{row}" for row in range(start, start + count)]
             words = np.array([f"value {code}" for code in range(values)], object)
             columns = []
@@ -173,21 +171,16 @@ def _write_large(
             writer.write_table(
                 pa.Table.from_arrays([pa.array(ids), pa.array(images), *columns], schema=schema)
             )
-            pq.write_table(
-                pa.table(
-                    {
-                        "id": ids,
-                        "image": images,
-                        "ok": np.ones(count, np.bool_),
-                        "reason": pa.nulls(count, pa.string()),
-                        "content_hash": pa.nulls(count, pa.string()),
-                    }
-                ),
-                store / f"rows-{start:012d}.parquet",
-            )
+            kept = {
+                "id": ids,
+                "image": images,
+                "ok": np.ones(count, np.bool_),
+                "reason": pa.nulls(count, pa.string()),
+                "content_hash": pa.nulls(count, pa.string()),
+            }
+            files.write(start, reduced, features, pa.table(kept).cast(ROWS))
     table = open_table(folder / "items.parquet")
     for batch in table.batches(8192):
         digest.add(table.items(batch))
-    manifest = store_manifest(encoder, rows, digest.hexdigest())
-    (store / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
+    write_manifest(store, store_manifest(encoder, rows, digest.hexdigest()))
     return parse_schema(json.dumps({"attributes": {name: {} for name in names}}))

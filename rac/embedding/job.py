@@ -16,10 +16,12 @@ from pydantic import BaseModel, ConfigDict
 
 from rac.embedding.bad import BadTally
 from rac.embedding.cache import EmbeddingCache
+from rac.embedding.own_files import checksum_at
 from rac.embedding.parts import EmbeddingJob, Parts
 from rac.embedding.stages import Stage, Stages
 from rac.embedding.stream import embed_rows, read_rows
 from rac.encoders import Encoder
+from rac.errors import JobFailed
 from rac.images import ImageLimits
 from rac.progress import progress_bar
 from rac.tables import Table
@@ -43,6 +45,8 @@ class EmbeddingSummary(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str
+    checksum: str
+    """Of the file: XXH3 of 64 bits, in hexadecimal."""
     rows: int
     bad_images: int
     resumed_rows: int
@@ -93,7 +97,8 @@ def write_embeddings(
     Raises:
         InputError: the folder holds an unfinished job that is another one, or the table has
             changed meanwhile, or another process works in the folder.
-        JobFailed: too many bad images (see :func:`rac.embedding.embed_table`).
+        JobFailed: too many bad images (see :func:`rac.embedding.embed_table`), or a part was
+            damaged while the job ran.
     """
     started = time.perf_counter()
     job = EmbeddingJob(
@@ -129,9 +134,13 @@ def write_embeddings(
             tally.close()
             target = out / "embeddings.parquet"
             parts.join(target)
+            written = checksum_at(target)
+        if written is None:
+            raise JobFailed(f"{target}: what was written cannot be read again; run it again")
         seconds = time.perf_counter() - started
         summary = EmbeddingSummary(
             file=str(target),
+            checksum=written,
             rows=tally.rows,
             bad_images=tally.bad,
             resumed_rows=resumed,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ import torch
 from torchvision.transforms.v2 import functional
 
 from rac.cores import usable_cores
+from rac.embedding.own_files import checksum, naming, open_own
+from rac.errors import JobFailed
 from rac.images import BadImage, ImageLimits, Pixels, decode_pixels, read_image_bytes
 from rac.progress import progress_bar
 from rac.tables import Item
@@ -30,30 +33,42 @@ Shape = Callable[[Pixels], Pixels]
 
 
 class ImageStore:
-    """N images (H, W, 3) uint8 in one file; every process that reads it maps the same pages.
+    """N images (H, W, 3) uint8 in one file, which every process opens for itself.
 
     Attributes:
         path: of the file, nothing but JPEGs end to end.
         ends: ``(N + 1,)`` where each begins and the last one ends.
+        checksums: ``(N,)`` of each JPEG.
     """
 
-    def __init__(self, path: Path, ends: npt.NDArray[np.int64]) -> None:
-        """Map nothing yet, so that it can be handed to another process."""
-        self.path, self.ends = path, ends
-        self._bytes: mmap.mmap | None = None
+    def __init__(
+        self, path: Path, ends: npt.NDArray[np.int64], checksums: npt.NDArray[np.uint64]
+    ) -> None:
+        """Open nothing yet, so that it can be handed to another process."""
+        self.path, self.ends, self.checksums = path, ends, checksums
+        self._handle: BinaryIO | None = None
 
     def __len__(self) -> int:
         return len(self.ends) - 1
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_bytes": None}
+        return {**self.__dict__, "_handle": None}
 
     def read(self, row: int) -> Pixels:
-        """Give image ``row``, (H, W, 3)."""
-        if self._bytes is None:
-            with open(self.path, "rb") as handle:
-                self._bytes = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-        encoded = self._bytes[self.ends[row] : self.ends[row + 1]]
+        """Give image ``row``, (H, W, 3).
+
+        Raises:
+            JobFailed: the file is not what was written.
+        """
+        if self._handle is None:
+            self._handle = open(open_own(self.path, os.O_RDONLY), "rb")  # noqa: SIM115
+        start, end = int(self.ends[row]), int(self.ends[row + 1])
+        # Not mapped: of a file that is cut short, that would be a signal and not an error.
+        encoded = os.pread(self._handle.fileno(), end - start, start)
+        if int(checksum(encoded), 16) != int(self.checksums[row]):
+            raise JobFailed(
+                f"{self.path}: image {row + 1} is not what was written; run the training again"
+            )
         pixels: Pixels = simplejpeg.decode_jpeg(encoded, fastdct=False, fastupsample=False)
         return pixels
 
@@ -96,8 +111,9 @@ def store_images(
         )
         return encoded
 
-    ends, reasons = [0], list[str | None]()
+    ends, checksums, reasons = [0], list[int](), list[str | None]()
     with (
+        naming(path),
         replace_file(path) as draft,
         open(draft, "wb") as handle,
         progress_bar(description, len(items)) as advance,
@@ -109,8 +125,10 @@ def store_images(
                 reasons.append(None)
                 handle.write(prepared)
                 ends.append(ends[-1] + len(prepared))
+                checksums.append(int(checksum(prepared), 16))
             advance(1)
-    return ImageStore(path, np.asarray(ends, dtype=np.int64)), reasons
+    store = ImageStore(path, np.asarray(ends, np.int64), np.asarray(checksums, np.uint64))
+    return store, reasons
 
 
 def shrink(pixels: Pixels, side: int) -> Pixels:

@@ -47,7 +47,8 @@ def test_a_job_goes_on_where_it_was(tmp_path: Path, write_catalogue: Callable[..
     from rac.attributes.prepare import FillOptions
     from rac.attributes.run_folder import read_json
     from rac.attributes.schema import parse_schema
-    from rac.attributes.store import StoreManifest, open_store
+    from rac.attributes.store import open_store
+    from rac.attributes.store_files import StoreManifest
     from rac.tables import open_table
     from tests.toy import ToyEncoder
 

@@ -83,21 +83,6 @@ def test_a_changed_encoder_is_a_miss(table: Table, tmp_path: Path) -> None:
         assert encoder.images_encoded == 7
 
 
-def test_the_cache_grows_past_its_first_size(tmp_path: Path, monkeypatch: object) -> None:
-    import rac.embedding.cache as module
-
-    encoder = ToyEncoder()
-    monkeypatch.setattr(module, "_FIRST_MAP_BYTES", 1 << 16)  # type: ignore[attr-defined]
-    vector, trunk = np.ones(3, np.float32), np.ones(12, np.float32)
-    with EmbeddingCache(encoder, tmp_path) as cache:
-        for start in range(0, 4000, 500):
-            cache.put({f"{n:064x}": (vector * n, trunk) for n in range(start, start + 500)})
-        assert len(cache) == 4000
-        found = cache.get(f"{3999:064x}")
-    assert found is not None
-    np.testing.assert_array_equal(found[0], vector * 3999)
-
-
 def test_too_many_bad_images_end_the_job_and_say_so(table: Table) -> None:
     with pytest.raises(JobFailed, match="3 of the first 10 images are bad"):
         list(embed_table(table, ToyEncoder(), max_bad=0.2, progress=False))

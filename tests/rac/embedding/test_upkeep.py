@@ -27,7 +27,7 @@ def test_caches_are_listed_by_use_and_removed_by_age(tmp_path: Path) -> None:
     fill(tmp_path, "old", 0)
     fill(tmp_path, "new", 0, 70)
     month_ago = time.time() - 30 * 86_400
-    os.utime(tmp_path / "old" / "encoder.json", (month_ago, month_ago))
+    os.utime(tmp_path / "old.v2" / "encoder.json", (month_ago, month_ago))
     caches = list_caches(tmp_path)
     assert [(cache.identity, cache.entries, cache.encoder) for cache in caches] == [
         ("new", 70, "toy"),
@@ -35,10 +35,11 @@ def test_caches_are_listed_by_use_and_removed_by_age(tmp_path: Path) -> None:
     ]
     assert caches[1].unused_days == pytest.approx(30, abs=0.1)
     assert all(cache.size_bytes > 1000 for cache in caches)
-    assert [cache.identity for cache in prune_caches(7, tmp_path)] == ["old"]
+    assert [cache.identity for cache in prune_caches(7, tmp_path).removed] == ["old"]
     assert [cache.identity for cache in list_caches(tmp_path)] == ["new"]
     fill(tmp_path, "old", 0)  # a pruned cache begins anew
-    assert len(prune_caches(0, tmp_path)) == 2
+    assert len(prune_caches(0, tmp_path).removed) == 2
+    assert list(tmp_path.iterdir()) == []
     assert list_caches(tmp_path / "nowhere") == []
 
 
