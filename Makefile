@@ -6,10 +6,10 @@ STAMPS := /usr/share/tuxpaint/stamps
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data database quickstart check lint types test mini clean
+.PHONY: help setup data database quickstart check lint types test wheel-test mini clean
 
 help: ## Show what there is to run
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make the virtual environment and install the package into it
 
@@ -50,6 +50,9 @@ types: setup ## Static types, strict
 
 test: setup data database ## Tests and the examples of the docstrings
 	$(BIN)/pytest
+
+wheel-test: setup data ## Build the wheel and try it in an empty environment (minutes, not part of check)
+	$(BIN)/pytest -m wheel tests/test_wheel.py
 
 mini: setup ## Make the embedded encoder anew (hours; see rac/encoders/mini/README.md)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mini]'
