@@ -8,9 +8,11 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -72,6 +74,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.fixture
+def room() -> Iterator[Path]:
+    """An empty folder outside the tree; pytest would keep gigabytes of its own for three runs."""
+    with TemporaryDirectory(prefix="rac-wheel-") as folder:
+        yield Path(folder).resolve()
+
+
 @pytest.mark.wheel
 def test_the_wheel_holds_the_rooms_the_weights_and_the_licences(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
@@ -96,24 +105,24 @@ def test_the_wheel_holds_the_rooms_the_weights_and_the_licences(wheel: Path) -> 
 
 @pytest.mark.wheel
 def test_the_quickstart_runs_from_the_wheel_in_an_empty_environment(
-    wheel: Path, tmp_path: Path
+    wheel: Path, room: Path
 ) -> None:
     """Whoever installs it has neither the tree nor what the tests need."""
-    bin_folder = tmp_path / "venv" / "bin"
-    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
+    bin_folder = room / "venv" / "bin"
+    run(sys.executable, "-m", "venv", room / "venv", cwd=room)
     install = (bin_folder / "python", "-m", "pip", "install", "--quiet")
-    run(*install, "--constraint", ROOT / "constraints.txt", wheel, cwd=tmp_path)
-    run(bin_folder / "python", "-m", "pip", "check", cwd=tmp_path)
+    run(*install, "--constraint", ROOT / "constraints.txt", wheel, cwd=room)
+    run(bin_folder / "python", "-m", "pip", "check", cwd=room)
     look = (
         "import importlib.util, rac, training\n"
         "assert importlib.util.find_spec('training.mini') is None\n"
         "print(rac.__file__)"
     )
-    found = Path(run(bin_folder / "python", "-c", look, cwd=tmp_path).strip())
-    assert found.is_relative_to(tmp_path), "it is the tree that is tried, not the wheel"
-    assert "## Version" in run(bin_folder / "rac", "encoders", "mini", cwd=tmp_path)
-    cache = {"RAC_CACHE_HOME": str(tmp_path / "cache")}
-    out = tmp_path / "runs" / "quickstart"
-    said = run(bin_folder / "rac", "quickstart", "-o", out, cwd=tmp_path, **cache)
+    found = Path(run(bin_folder / "python", "-c", look, cwd=room).strip())
+    assert found.is_relative_to(room), "it is the tree that is tried, not the wheel"
+    assert "## Version" in run(bin_folder / "rac", "encoders", "mini", cwd=room)
+    cache = {"RAC_CACHE_HOME": str(room / "cache")}
+    out = room / "runs" / "quickstart"
+    said = run(bin_folder / "rac", "quickstart", "-o", out, cwd=room, **cache)
     assert re.search(r"report\.html", said)
     assert (out / "report.html").stat().st_size > 10_000
