@@ -6,10 +6,10 @@ STAMPS := /usr/share/tuxpaint/stamps
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data database quickstart check lint types test docs mini clean
+.PHONY: help setup data database quickstart check lint types test docs wheel-test mini clean
 
 help: ## Show what there is to run
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make the virtual environment and install the package into it
 
@@ -55,6 +55,9 @@ docs: setup data ## Build the documentation, a warning is an error, and run the 
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 	$(BIN)/pytest -m docs tests/docs
+
+wheel-test: setup data ## Build the wheel and try it in an empty environment (minutes, not part of check)
+	$(BIN)/pytest -m wheel tests/test_wheel.py
 
 mini: setup ## Make the embedded encoder anew (hours; see rac/encoders/mini/README.md)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[mini]'

@@ -368,15 +368,17 @@ class RacClassifier:
                 images_from=self.memory.manifest.images_from,
             )
         tensors: dict[str, npt.NDArray[Any]] = {
-            "directions": np.ascontiguousarray(self.head.directions, dtype=np.float32),
+            "directions": self.head.directions.astype(np.float32, copy=False),
             "scale": np.array([self.head.scale], dtype=np.float64),
-            **{name: np.ascontiguousarray(of) for name, of in self._text_tensors().items()},
+            **self._text_tensors(),
         }
         if self.config.memory_encoder is not None:
             learnt = self.base_metric.arrays()
             tensors.update({_BASE_METRIC + name: array for name, array in learnt.items()})
+        # safetensors writes the memory under a strided array, which holds other numbers.
+        stored = {name: np.asarray(array, order="C") for name, array in tensors.items()}
         with replace_file(target / TENSORS) as draft:
-            save_file(tensors, draft)
+            save_file(stored, draft)
         digests = {
             "tensors_sha256": sha256_file(target / TENSORS),
             "images_sha256": self.seen.write(target / IMAGES),

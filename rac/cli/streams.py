@@ -13,7 +13,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 
 class _Stream(io.FileIO):
@@ -27,14 +30,14 @@ class _Stream(io.FileIO):
         super().__init__(descriptor, "wb", closefd=False)
         self.fault = fault
 
-    def write(self, data: object) -> int | None:
+    def write(self, data: Buffer, /) -> int:
         """Write as a file does, or pretend to."""
         if self.fault is None:
             try:
-                return super().write(data)  # type: ignore[arg-type]
+                return super().write(data)
             except OSError as fault:
                 self.fault = fault
-        return memoryview(data).nbytes  # type: ignore[arg-type]
+        return memoryview(data).nbytes
 
 
 class Output:

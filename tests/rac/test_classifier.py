@@ -152,6 +152,37 @@ def test_saved_and_loaded_it_is_equal_to_the_bit(tmp_path: Path) -> None:
     assert loaded.config.fusion == model.config.fusion
 
 
+def test_arrays_are_saved_as_they_are_however_they_lie_in_memory(tmp_path: Path) -> None:
+    """Guards against safetensors: of a strided array it writes the memory beneath, silently."""
+    from safetensors.numpy import load, save
+
+    plain = with_memory_of_another_encoder()
+    metric = plain.base_metric
+    strided = EvenedMetric(metric.power, metric.mean, np.asfortranarray(metric.transform))
+    beneath = load(save({"transform": strided.transform}))["transform"]
+    assert not np.array_equal(beneath, metric.transform), "the case is none: this array is saved"
+    wide = np.zeros((3, 12), dtype=np.float32)
+    wide[:, ::2] = plain.head.directions
+    head = CosineHead(wide[:, ::2], plain.head.scale)
+    model = RacClassifier(plain.config, head, plain.memory, base_metric=strided)
+    model.save(tmp_path / "model")
+    loaded = RacClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.base_metric.transform, metric.transform)
+    np.testing.assert_array_equal(loaded.head.directions, plain.head.directions)
+    assert loaded.base_metric.power == metric.power
+    said = with_text()
+    assert said.text is not None
+    texts = {
+        "text_names": np.asfortranarray(said.text.names),
+        "text_prototypes": np.asfortranarray(said.text.prototypes),
+    }
+    RacClassifier(said.config, said.head, said.memory, **texts).save(tmp_path / "said")
+    again = RacClassifier.load(tmp_path / "said")
+    assert again.text is not None
+    np.testing.assert_array_equal(again.text.names, said.text.names)
+    np.testing.assert_array_equal(again.text.prototypes, said.text.prototypes)
+
+
 def test_an_emptied_memory_leaves_the_base_branch_and_says_so(tmp_path: Path) -> None:
     model = classifier()
     alone = model.with_memory(without_rows(model))

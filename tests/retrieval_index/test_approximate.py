@@ -194,6 +194,22 @@ def test_a_missed_target_fails_the_build_unless_forced(
     memory.verify()
 
 
+def test_an_index_that_equal_rows_hide_others_in_is_not_published(
+    tmp_path: Path, vectors: np.ndarray
+) -> None:
+    """Guards the measuring: many equal rows (one placeholder picture) part a graph of neighbours.
+
+    FAISS adds them in silence, and rows beside them are then found by no query. Such rows, and
+    equal ones that are taken for one another, count as missed.
+    """
+    many = np.concatenate([np.repeat(vectors[:1], 300, axis=0), vectors[:ROWS:10]])
+    rows = make_rows(names(len(many)))
+    plan = IndexPlan(kind="hnsw", latency_ms=1e6)
+    with pytest.raises(TargetMissed, match="recall"):
+        Memory.build(tmp_path / "m", [Batch(many, rows)], encoder="e", plan=plan)
+    assert not (tmp_path / "m" / "manifest.json").exists()
+
+
 def test_a_latency_that_no_index_reaches_fails_the_build(
     tmp_path: Path, vectors: np.ndarray
 ) -> None:
