@@ -40,14 +40,14 @@ def fill_files(table: str, out: str) -> None:
 
 def fill_database(url: str, folder: str, out: str) -> None:
     """Fill a table of a database with the toy encoder, seven cells in a transaction."""
-    import rac.attributes.postgres.write_back as write_back
+    import rac.attributes.postgres.statements as statements
     from rac.attributes.postgres.address import Address
     from rac.attributes.postgres.job import fill_postgres
     from rac.attributes.prepare import FillOptions
     from rac.attributes.schema import parse_schema
     from tests.toy import ToyEncoder
 
-    write_back._BATCH_CELLS = 7
+    statements._BATCH_CELLS = 7
     schema = parse_schema("attributes: {colour: {target_precision: 0.9}}")
     fill_postgres(
         Address.parse(url),

@@ -113,6 +113,33 @@ def summarise(
 
 
 @dataclass(frozen=True)
+class WrittenBack:
+    """What a job has set in a database, as the database holds it.
+
+    Attributes:
+        cells: cells set by this run.
+        stored_otherwise: those of them that the database stored otherwise than they were sent.
+        examples: some of these: column, key, sent, stored.
+        left: cells that were to be set and were not, since they are not as read any more, or since
+            the database lets nobody set them without an error.
+        left_examples: some of these: column and key.
+        other_runs: cells that hold fills of other runs; they teach nothing and stay.
+        side_effects: columns that the database changes by itself with a fill, and that undo does
+            not give back.
+        journal: where it stands what was written.
+    """
+
+    cells: int
+    stored_otherwise: int
+    examples: list[dict[str, str | None]]
+    left: int
+    left_examples: list[dict[str, str]]
+    other_runs: int
+    side_effects: list[str]
+    journal: str
+
+
+@dataclass(frozen=True)
 class FillSummary:
     """What a job did.
 
@@ -135,6 +162,7 @@ class FillSummary:
         resumed_rows: rows whose decisions an earlier run had left; all of them where nothing that
             decisions follow from has changed since.
         cells_written: cells set in the database by this run; None for files.
+        database: what the database holds then; None for files.
     """
 
     table: str
@@ -154,6 +182,7 @@ class FillSummary:
     files: dict[str, str]
     resumed_rows: int = 0
     cells_written: int | None = None
+    database: WrittenBack | None = None
 
     @property
     def missing(self) -> int:
@@ -193,4 +222,5 @@ class FillSummary:
             "files": self.files,
             "resumed_rows": self.resumed_rows,
             "cells_written": self.cells_written,
+            "database": None if self.database is None else asdict(self.database),
         }

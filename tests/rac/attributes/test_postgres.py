@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 import rac.encoders
 from rac.attributes.postgres.address import Address
-from rac.attributes.postgres.job import fill_postgres, plan_table, undo_postgres
+from rac.attributes.postgres.job import fill_postgres, plan_table
+from rac.attributes.postgres.undo import undo_postgres
 from rac.attributes.prepare import FillOptions
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import load_schema, parse_schema
@@ -125,7 +126,7 @@ def fill(address: Address, tmp_path: Path, out: str = "run", **options):
 
 def undo(run: Path) -> int:
     with RunFolder.locked(run) as folder:
-        return undo_postgres(folder, folder.run())
+        return undo_postgres(folder).cells
 
 
 def fill_with_kills(
