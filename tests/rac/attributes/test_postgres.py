@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,88 +24,48 @@ from rac.cli.fill import app as fill_app
 from rac.cli.schema import app as schema_app
 from rac.errors import InputError, JobFailed
 from tests.killing import Killer, fill_database, run_whole
+from tests.postgres import COLOURS, INSTALLED, ROWS, Server, make_items, running_server
 from tests.toy import ToyEncoder, write_toy_images
 
-psycopg = pytest.importorskip("psycopg")
+pytest.importorskip("psycopg")
 
-_BIN = Path(shutil.which("pg_ctl") or next(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), "x"))
-pytestmark = pytest.mark.skipif(not _BIN.exists(), reason="no PostgreSQL server is installed")
+pytestmark = pytest.mark.skipif(not INSTALLED, reason="no PostgreSQL server is installed")
 
-COLOURS = ("red", "green", "blue", "yellow")
-ROWS = 160
 KILLS = int(os.environ.get("RAC_KILLS", "3"))
 Rows = Callable[[], list[tuple]]
 Sql = Callable[..., None]
 SCHEMA = parse_schema("attributes: {colour: {target_precision: 0.9}}")
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """Start a server that is reached through a socket in a folder of its own; give the folder."""
-    # Not among pytest's own folders: those are private, and too long a path for a socket.
-    with tempfile.TemporaryDirectory(prefix="rac-pg-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        as_user: list[str] = []
-        if os.getuid() == 0:
-            # The server refuses to run as root.
-            as_user = ["runuser", "-u", "postgres", "--"]
-            shutil.chown(folder, "postgres")
-        programs = _BIN.resolve().parent
-        control = [*as_user, programs / "pg_ctl", "-D", folder / "data", "-w"]
-        quiet = {"stdout": subprocess.DEVNULL, "cwd": folder}
-        make = [*as_user, programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "owner"]
-        subprocess.run(make, check=True, **quiet)
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-        start = [*control, "-o", options, "-l", folder / "log", "start"]
-        subprocess.run(start, check=True, **quiet)
-        try:
-            yield name
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=False, **quiet)
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server() as running:
+        yield running
 
 
 @pytest.fixture
-def sql(server: str) -> Sql:
+def sql(server: Server) -> Sql:
     """Give what runs one statement as the owner of the table."""
 
     def run(statement: str, values: tuple[object, ...] | None = None) -> None:
-        with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+        with server.connect() as owner:
             owner.execute(statement, values)
 
     return run
 
 
 @pytest.fixture
-def shop(server: str, tmp_path: Path) -> Iterator[Rows]:
-    """Make the table ``items``, two fifths of its colours missing; give who reads it."""
+def shop(server: Server, tmp_path: Path) -> Iterator[Rows]:
+    """Make the table ``items``; give who reads it."""
     names = write_toy_images(tmp_path / "shop", [COLOURS[row % 4] for row in range(ROWS)])
-    with psycopg.connect(host=server, user="owner", dbname="postgres", autocommit=True) as owner:
-        owner.execute("DROP TABLE IF EXISTS items")
-        owner.execute(
-            "CREATE TABLE items (sku int PRIMARY KEY, image text, colour varchar(20), price int)"
-        )
-        with owner.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO items VALUES (%s, %s, %s, %s)",
-                [
-                    (row, name, None if row % 5 in (0, 3) else COLOURS[row % 4], row)
-                    for row, name in enumerate(names)
-                ],
-            )
-        owner.execute("UPDATE items SET colour = ' N/A ' WHERE sku = 5")
-        owner.execute(
-            "DO $$ BEGIN CREATE ROLE filler LOGIN; "
-            "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-        )
-        # The least that a job needs: to read, and to set the one column.
-        owner.execute("GRANT SELECT, UPDATE (colour) ON items TO filler")
+    make_items(server, names)
+    with server.connect() as owner:
         yield lambda: owner.execute("SELECT * FROM items ORDER BY sku").fetchall()
 
 
 @pytest.fixture
-def address(server: str, monkeypatch: pytest.MonkeyPatch) -> Address:
-    monkeypatch.setenv("PGHOST", server)
+def address(server: Server, monkeypatch: pytest.MonkeyPatch) -> Address:
+    monkeypatch.setenv("PGHOST", server.host)
     monkeypatch.setenv("PGUSER", "filler")
     return Address.parse("postgresql:///postgres?table=public.items")
 
