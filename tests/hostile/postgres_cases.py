@@ -626,7 +626,8 @@ RIGHTS = (
             "CREATE ROLE stranger LOGIN",
             "ALTER SCHEMA rac OWNER TO stranger",
             "SET ROLE stranger; CREATE TABLE rac.rac_journal (job text); "
-            "GRANT USAGE ON SCHEMA rac TO filler; GRANT ALL ON rac.rac_journal TO filler; RESET ROLE",
+            "GRANT USAGE ON SCHEMA rac TO filler; GRANT ALL ON rac.rac_journal TO filler; "
+            "RESET ROLE",
         ),
         "belongs to somebody",
         journal="rac",
@@ -737,7 +738,7 @@ SINCE = (
     ),
     Case(
         "the right to the journal was taken away",
-        since=("ALTER SCHEMA rac OWNER TO owner"),
+        since=("ALTER SCHEMA rac OWNER TO owner",),
         stays="permission denied",
         back=("ALTER SCHEMA rac OWNER TO filler",),
     ),

@@ -23,7 +23,7 @@ from rac.attributes.schema import parse_schema
 from rac.errors import InputError, JobFailed
 from tests.hostile.postgres_cases import CASES, Case
 from tests.hostile.table import Promise
-from tests.postgres import COLOURS, INSTALLED, ROWS, Server, make_items, running_server
+from tests.postgres import COLOURS, INSTALLED, ROWS, Server, dump, make_items, running_server
 from tests.toy import ToyEncoder, write_toy_images
 
 pytest.importorskip("psycopg")
@@ -60,21 +60,6 @@ def _as_filler(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGUSER", "filler")
     # No power is cut here, and waiting for the disk is most of what such a small job does.
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-
-
-def dump(server: Server, address: Address, without: tuple[str, ...] = ()) -> bytes:
-    """Give a table as bytes, in the order of its first column."""
-    from psycopg import sql
-
-    with server.connect() as owner, owner.cursor() as cursor:
-        table = sql.Identifier(*filter(None, (address.schema, address.table)))
-        cursor.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(table))
-        names = [one.name for one in cursor.description if one.name not in without]
-        query = sql.SQL("COPY (SELECT {} FROM {} ORDER BY 1) TO STDOUT").format(
-            sql.SQL(", ").join(map(sql.Identifier, names)), table
-        )
-        with cursor.copy(query) as copied:
-            return b"".join(bytes(part) for part in copied)
 
 
 def texts(server: Server, address: Address, key: str, column: str) -> dict[str, str | None]:
@@ -114,7 +99,12 @@ def test_a_table_with_its_own_way_is_refused_or_given_back(
 
 def _try(case: Case, server: Server, shop: Path, run: Path) -> None:
     address = Address.parse(f"postgresql:///postgres?table={case.table}")
-    before = dump(server, address, case.effects)
+    named = [part for part in (address.schema, address.table) if part]
+
+    def table() -> bytes:
+        return dump(server, *named, without=case.effects)
+
+    before = table()
 
     def fill():
         return fill_postgres(
@@ -130,13 +120,13 @@ def _try(case: Case, server: Server, shop: Path, run: Path) -> None:
     if case.refused is not None:
         with pytest.raises(case.error, match=f"(?s){case.refused}"):
             fill()
-        assert dump(server, address) == before
+        assert table() == before
         return
     if case.failed is not None:
         with pytest.raises(JobFailed, match=f"(?s){case.failed}"):
             fill()
         assert undo(run).cells > 0
-        assert dump(server, address) == before
+        assert table() == before
         return
     summary = fill()
     database = summary.database
@@ -153,7 +143,7 @@ def _try(case: Case, server: Server, shop: Path, run: Path) -> None:
     assert tuple(database.side_effects) == case.effects
     assert database.journal.endswith("applied.jsonl") == case.local
     assert case.left or summary.cells_written > 30
-    filled = dump(server, address, case.effects)
+    filled = table()
     assert (filled != before) == any(line["stored"] != line["before"] for line in written)
     server.sql(*case.since)
     if case.stays is not None:
@@ -161,14 +151,14 @@ def _try(case: Case, server: Server, shop: Path, run: Path) -> None:
             undo(run)
         server.sql(*case.back)
         # Nothing is half done.
-        assert dump(server, address) == filled
+        assert table() == filled
     taken = undo(run)
     assert (taken.cells, taken.kept) == (summary.cells_written - case.kept, case.kept)
-    after = dump(server, address, case.effects)
+    after = table()
     if case.since and case.stays is None:
         make_items(server, names_of(shop))
         server.sql(*case.since)
-        before = dump(server, address)
+        before = table()
     assert after == before
     assert undo(run).already
 

@@ -59,7 +59,7 @@ _PLAIN_PARAMETERS = {
     "oauth_scope",
 }
 _SECRET = re.compile(
-    r"(passw(or)?d|secret|scram_\w+_key|token|\bpass|\bpwd)\w*\s*=|"
+    r"(passw(or)?d|secret|scram_\w+_key|token)\w*\s*=|\b(pass|pwd)\s*=|"
     # A user and a password, also one with a slash in it; not a port.
     r"//[^/?#@\s]*:(?!\d*[/?#])[^?#@]*@",
     re.IGNORECASE,

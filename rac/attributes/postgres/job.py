@@ -357,6 +357,7 @@ def _write_back(address: Address, schema: Schema, folder: RunFolder, note: Note)
             for entries in journal.newest_first(connection, before_run=note.run):
                 for some in by_column(entries):
                     with refusals_told(address, f"column {some[0].column!r}"):
+                        journal.begin(connection)
                         give_back(connection, shape, some)
                         journal.commit(connection, gone=some)
             _write_entries(journal.fills(connection), note.job, folder.path / WRITTEN)

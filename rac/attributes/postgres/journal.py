@@ -28,6 +28,7 @@ class Entry:
         stored: what it said at the end of the transaction; a trigger may have had its way.
         run: which of the job's runs has decided so.
         job: whose it is.
+        taken_over: whether another job has written the cell since; then it is no more this one's.
     """
 
     column: str
@@ -37,6 +38,7 @@ class Entry:
     stored: str | None
     run: int
     job: str = ""
+    taken_over: bool = False
 
 
 Fills = Mapping[str, Mapping[str, Entry]]
@@ -48,9 +50,19 @@ class Journal(ABC):
 
     Attributes:
         where: how a person finds it.
+        of_all: whether it has the entries of all jobs on a table, and not of one.
     """
 
     where: str
+    of_all: bool = False
+
+    @abstractmethod
+    def begin(self, connection: psycopg.Connection[Any]) -> None:
+        """Begin a transaction in which entries are read or changed.
+
+        It waits for one of a process of the same job that was killed and that the server has not
+        ended yet.
+        """
 
     @abstractmethod
     def count(self, connection: psycopg.Connection[Any]) -> int:

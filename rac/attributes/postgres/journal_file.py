@@ -82,6 +82,9 @@ class FileJournal(Journal):
         # What the server has forgotten is told by the cells.
         self._end({"committed": _COMMITTED, "aborted": _ABORTED}.get(str(status), _NOT_KNOWN))
 
+    def begin(self, connection: psycopg.Connection[Any]) -> None:
+        """Do nothing: what a killed process left open is settled before."""
+
     def count(self, connection: psycopg.Connection[Any]) -> int:
         """Give how many entries there are."""
         return len(self._entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ _COLUMNS = {
     "taken_over": "boolean NOT NULL DEFAULT false",
     "written": "timestamptz NOT NULL DEFAULT now()",
 }
-_NAMES = ("column_name", "row_key", "before", "sent", "stored", "run", "job")
+_JOBS = "SELECT DISTINCT job FROM {journal} WHERE {mine} ORDER BY job"
+_NAMES = ("column_name", "row_key", "before", "sent", "stored", "run", "job", "taken_over")
 
 
 class TableJournal(Journal):
@@ -58,6 +60,7 @@ class TableJournal(Journal):
         self._relation = relation
         self._key = key
         self._job = job
+        self.of_all = job is None
         self._noted = noted
 
     def create(self, connection: psycopg.Connection[Any]) -> None:
@@ -90,6 +93,15 @@ class TableJournal(Journal):
                 f"{self.where} is gone, and it says what was written into {self._relation}; put it "
                 "back from a backup of the database"
             )
+
+    def begin(self, connection: psycopg.Connection[Any]) -> None:
+        """Wait for transactions of the job that the server has not ended yet."""
+        jobs = [self._job]
+        if self._job is None:
+            jobs = [str(row[0]) for row in self._all(connection, _JOBS)]
+        for job in jobs:
+            number = int.from_bytes(hashlib.sha256(str(job).encode()).digest()[:8], signed=True)
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
 
     def count(self, connection: psycopg.Connection[Any]) -> int:
         """Give how many entries there are."""

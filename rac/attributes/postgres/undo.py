@@ -81,6 +81,7 @@ def opened_journal(
 
     journal = TableJournal(note.journal, relation, note.key, note.job, noted)
     journal.require(connection)
+    journal.begin(connection)
     count = journal.count(connection)
     connection.rollback()
     if count < note.standing:
@@ -224,15 +225,18 @@ def _take_back(
             f"{first}. Nothing is set back: {cells:,} cells cannot be"
             + (f"; these can: {', '.join(others)}" if others else "")
         )
-    done = kept = 0
+    done = kept = taken_over = 0
     for entries in journal.newest_first(connection, column=column):
         for some in by_column(entries):
             with refusals_told(address, f"column {some[0].column!r}"):
+                journal.begin(connection)
                 cells = give_back(connection, shape, some)
                 journal.commit(connection, gone=some)
             done += cells
             kept += len(some) - cells
-    return TakenBack(str(address), done, kept)
+            taken_over += sum(one.taken_over for one in some)
+    # Of all jobs together, what one has taken over from another is counted with the other.
+    return TakenBack(str(address), done, kept - taken_over if journal.of_all else kept)
 
 
 def _undo_older(folder: RunFolder, run: Mapping[str, Any]) -> TakenBack:

@@ -76,6 +76,7 @@ def apply_batch(
     Raises:
         JobFailed: a row is not there any more once a cell of it was set.
     """
+    journal.begin(connection)
     earlier = journal.entries(connection, batch.column, batch.keys)
     cells = [
         cell
@@ -136,8 +137,8 @@ def give_back(
         JobFailed: the database makes something else of what a cell said before.
     """
     column = entries[0].column
-    before = {one.key: one.before for one in entries}
-    cells = [(one.key, one.stored, one.before) for one in entries]
+    before = {one.key: one.before for one in entries if not one.taken_over}
+    cells = [(one.key, one.stored, one.before) for one in entries if not one.taken_over]
     set_back = set_cells(connection, shape, column, cells)
     now = texts_of(connection, shape, column, set_back)
     for key in set_back:
