@@ -119,9 +119,7 @@ def fill_postgres(
         return summary
     with RunFolder.locked(out) as folder:
         note = _whole_note(out)
-        note.applied = by
-        note.save(out)
-        database = _write_back(address, schema, folder, note)
+        database = _write_back(address, schema, folder, note, by)
         summary = replace(
             summary,
             dry_run=False,
@@ -329,7 +327,9 @@ def _begin_again(
         _begin(connection, shape, columns, out, note, journal)
 
 
-def _write_back(address: Address, schema: Schema, folder: RunFolder, note: Note) -> WrittenBack:
+def _write_back(
+    address: Address, schema: Schema, folder: RunFolder, note: Note, by: Sequence[Any]
+) -> WrittenBack:
     tally = Tally()
     with session(address, "writing back") as connection:
         shape = read_shape(connection, address, note.key)
@@ -348,6 +348,9 @@ def _write_back(address: Address, schema: Schema, folder: RunFolder, note: Note)
             )
         else:
             TableJournal(note.journal, shape.relation, note.key, note.job).create(connection)
+        # From now on there may be fills in the table, and a journal there must be.
+        note.applied = list(by)
+        note.save(folder.path)
         with opened_journal(connection, folder, note, shape.relation) as journal:
             for batch in cell_batches(folder.ledger, schema):
                 with refusals_told(address, f"column {batch.column!r}"):

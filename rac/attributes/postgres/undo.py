@@ -199,6 +199,7 @@ def _take_back(
     journal: Journal,
     column: str | None = None,
 ) -> TakenBack:
+    journal.begin(connection)
     counts = journal.columns(connection)
     if column is not None and column not in counts:
         raise InputError(f"{address}: the run has filled no cell of a column {column!r}")
