@@ -79,13 +79,16 @@ def fill_database_struck(url: str, folder: str, out: str, number: int, delay: fl
 
 
 @contextmanager
-def striking(number: int, delay: float, strike: Callable[[], None]) -> Iterator[list[int]]:
+def striking(
+    number: int, delay: float, strike: Callable[[], None], *, waited: bool = False
+) -> Iterator[list[int]]:
     """Do something a moment after a statement or commit of a job on a database begins.
 
     Args:
         number: of the statement, from 1; none is struck by 0.
         delay: seconds after its beginning, so that the statement itself is struck as well.
         strike: what is done, in a thread of its own.
+        waited: whether the statement waits for that.
 
     Yields:
         A list with one number: how many statements there were.
@@ -103,6 +106,8 @@ def striking(number: int, delay: float, strike: Callable[[], None]) -> Iterator[
                 if seen[0] == number:
                     threads.append(threading.Timer(delay, strike))
                     threads[0].start()
+                    if waited:
+                        threads[0].join()
             return plain[name](connection, *arguments, **named)
 
         return call

@@ -251,6 +251,25 @@ def test_undo_works_or_names_what_is_gone(
 
 
 @needs_server
+@pytest.mark.parametrize("name", [NOTE, LOG])
+def test_a_link_in_the_place_of_a_record_is_not_written_through(
+    name: str, address: Address, server: Server, finished: Filled, tmp_path: Path
+) -> None:
+    run, before, after = finished(name == NOTE)
+    target = tmp_path / "elsewhere"
+    shutil.move(run / name, target)
+    (run / name).symlink_to(target)
+    content = target.read_bytes()
+    if name == LOG:
+        with pytest.raises(InputError, match=f"{LOG} is a link"):
+            undo(run)
+    else:
+        undo(run)
+    assert dump(server, "items") == (after if name == LOG else before)
+    assert target.read_bytes() == content
+
+
+@needs_server
 @pytest.mark.parametrize(("database", "name", "damage"), FILL_CASES)
 def test_the_next_fill_is_refused_without_its_record(
     database: bool,

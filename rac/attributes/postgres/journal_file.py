@@ -48,6 +48,8 @@ class FileJournal(Journal):
         self._note = note
         self._entries: dict[tuple[str, str], Entry] = {}
         self._open: dict[str, Any] | None = None
+        if path.is_symlink():
+            raise InputError(f"{path} is a link, which is not followed; put the file in its place")
         data = b""
         if path.exists():
             data = path.read_bytes()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TABLE = "rac_journal"
 DEFAULT_SCHEMA = "rac"
 _AT_A_TIME = 1000
+_MANY = 10_000
 
 # A job has one table. A cell that another job has written since is taken over: what an earlier
 # entry says of it holds no more.
@@ -61,6 +62,8 @@ class TableJournal(Journal):
         self._key = key
         self._job = job
         self.of_all = job is None
+        # Counted once: it grows with every transaction, and so would the time to count.
+        self._count: int | None = None
         self._noted = noted
 
     def create(self, connection: psycopg.Connection[Any]) -> None:
@@ -78,6 +81,7 @@ class TableJournal(Journal):
             for statement in (
                 f"CREATE TABLE {{}} ({columns}, PRIMARY KEY (job, column_name, row_key))",
                 f"CREATE INDEX {TABLE}_cells ON {{}} (relation, column_name, row_key)",
+                f"CREATE INDEX {TABLE}_order ON {{}} (job, number)",
             ):
                 connection.execute(sql.SQL(statement).format(table))
         connection.commit()
@@ -134,8 +138,11 @@ class TableJournal(Journal):
         """Give the job's entries of some rows, by their key."""
         found = self._all(
             connection,
-            "SELECT {names} FROM {journal} WHERE {mine} AND NOT taken_over "
-            "AND column_name = %(column)s AND row_key = ANY(%(keys)s)",
+            # One look into the index for each key, whatever the server thinks of a table that it
+            # knows as empty.
+            "SELECT j.* FROM unnest(%(keys)s::text[]) AS v(row_key) CROSS JOIN LATERAL "
+            "(SELECT {names} FROM {journal} AS o WHERE {mine} AND NOT taken_over "
+            "AND column_name = %(column)s AND o.row_key = v.row_key LIMIT 1) AS j",
             column=column,
             keys=list(keys),
         )
@@ -149,17 +156,26 @@ class TableJournal(Journal):
         column: str | None = None,
     ) -> Iterator[list[Entry]]:
         """Give entries, some at a time, the newest first."""
+        if self.count(connection) > _MANY:
+            # So that the server knows that they are many, and goes by their order.
+            self._execute(connection, "ANALYZE {journal}")
+        last: int | None = None
+        # By their number and not just from the end: those that are gone lie there until the server
+        # clears them away, and would be passed again each time.
         while found := self._all(
             connection,
-            "SELECT {names} FROM {journal} WHERE {mine} AND "
+            "SELECT {names}, number FROM {journal} WHERE {mine} AND "
+            "number < coalesce(%(last)s::bigint, 9223372036854775807) AND "
             "(%(run)s::int IS NULL OR run < %(run)s) AND "
             "(%(column)s::text IS NULL OR column_name = %(column)s) "
             "ORDER BY number DESC LIMIT %(most)s",
+            last=last,
             run=before_run,
             column=column,
             most=_AT_A_TIME,
         ):
-            yield [Entry(*row) for row in found]
+            last = found[-1][-1]
+            yield [Entry(*row[:-1]) for row in found]
 
     def texts_before(self, connection: psycopg.Connection[Any], column: str) -> list[str]:
         """Give the different texts that the cells of a column said before."""
@@ -178,8 +194,9 @@ class TableJournal(Journal):
         gone: Sequence[Entry] = (),
     ) -> None:
         """End the open transaction, and with it change the entries."""
+        count = self.count(connection) if self._count is None else self._count
         if gone:
-            self._execute(
+            count -= self._execute(
                 connection,
                 "DELETE FROM {journal} AS j USING unnest(%(jobs)s::text[], "
                 "%(columns)s::text[], %(keys)s::text[]) AS v(job, column_name, row_key) "
@@ -187,18 +204,19 @@ class TableJournal(Journal):
                 jobs=[one.job for one in gone],
                 columns=[one.column for one in gone],
                 keys=[one.key for one in gone],
-            )
+            ).rowcount
         if written:
-            self._write(connection, written)
-        count = self.count(connection)
+            count += self._write(connection, written)
         # What is noted is never more than what is there, at whatever instant the job is killed.
         if gone:
             self._noted(count)
         connection.commit()
         if written:
             self._noted(count)
+        self._count = count
 
-    def _write(self, connection: psycopg.Connection[Any], written: Sequence[Entry]) -> None:
+    def _write(self, connection: psycopg.Connection[Any], written: Sequence[Entry]) -> int:
+        """Write entries; give how many of them were not there before."""
         cells = {
             "columns": [one.column for one in written],
             "keys": [one.key for one in written],
@@ -210,12 +228,14 @@ class TableJournal(Journal):
         self._execute(
             connection,
             "UPDATE {journal} AS j SET taken_over = true FROM unnest(%(columns)s::text[], "
-            "%(keys)s::text[]) AS v(column_name, row_key) WHERE j.relation = %(relation)s AND "
-            "j.key_name = %(key)s AND j.job <> %(job)s AND j.column_name = v.column_name "
-            "AND j.row_key = v.row_key AND NOT j.taken_over",
+            "%(keys)s::text[]) AS v(column_name, row_key) CROSS JOIN LATERAL "
+            "(SELECT o.job FROM {journal} AS o WHERE o.relation = %(relation)s AND "
+            "o.column_name = v.column_name AND o.row_key = v.row_key AND o.key_name = %(key)s "
+            "AND o.job <> %(job)s AND NOT o.taken_over LIMIT 1) AS other "
+            "WHERE (j.job, j.column_name, j.row_key) = (other.job, v.column_name, v.row_key)",
             **cells,
         )
-        self._execute(
+        found = self._execute(
             connection,
             "INSERT INTO {journal} (job, relation, key_name, column_name, row_key, before, sent, "
             "stored, run) SELECT %(job)s, %(relation)s, %(key)s, v.* FROM "
@@ -223,9 +243,10 @@ class TableJournal(Journal):
             "%(sent)s::text[], %(stored)s::text[], %(runs)s::int[]) AS v "
             "ON CONFLICT (job, column_name, row_key) DO UPDATE SET before = excluded.before, "
             "sent = excluded.sent, stored = excluded.stored, run = excluded.run, "
-            "taken_over = false, written = now()",
+            "taken_over = false, written = now() RETURNING (xmax = 0)::int",
             **cells,
         )
+        return sum(row[0] for row in found.fetchall())
 
     def is_there(self, connection: psycopg.Connection[Any]) -> bool:
         """Whether there is such a table."""
@@ -239,8 +260,9 @@ class TableJournal(Journal):
         places = {
             "journal": sql.Identifier(self._schema, TABLE),
             "mine": sql.SQL(
-                "relation = %(relation)s AND key_name = %(key)s AND "
-                "(%(job)s::text IS NULL OR job = %(job)s)"
+                "relation = %(relation)s AND key_name = %(key)s"
+                if self._job is None
+                else "job = %(job)s"
             ),
             "names": sql.SQL(", ").join(map(sql.Identifier, _NAMES)),
         }

@@ -79,8 +79,7 @@ def refusals_told(address: Address, doing: str) -> Iterator[None]:
         raise JobFailed(f"{address}: {doing}: {_said(error)}") from error
     except UnicodeError as error:
         raise JobFailed(
-            f"{address}: {doing}: a text is not UTF-8 ({error}); the database's encoding does not "
-            "say which letters its bytes are"
+            f"{address}: {doing}: a text cannot be said in the letters of UTF-8 ({error})"
         ) from error
 
 

@@ -20,10 +20,11 @@ from rac.attributes.postgres.undo import undo_postgres
 from rac.attributes.prepare import FillOptions
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import load_schema, parse_schema
+from rac.attributes.source import opened_table
 from rac.cli.fill import app as fill_app
 from rac.cli.schema import app as schema_app
 from rac.errors import InputError, JobFailed
-from tests.killing import Killer, fill_database, run_whole
+from tests.killing import Killer, fill_database, run_whole, striking
 from tests.postgres import COLOURS, INSTALLED, ROWS, Server, make_items, running_server
 from tests.toy import ToyEncoder, write_toy_images
 
@@ -375,3 +376,158 @@ def test_an_undo_amid_a_second_run_takes_back_both(
         assert shop() == expected
         fill(address, tmp_path)
         sql("UPDATE items SET colour = NULL WHERE sku = 1")
+
+
+def test_a_wait_for_a_lock_is_told_with_who_holds_it_and_ends(
+    shop: Rows,
+    server: Server,
+    address: Address,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("rac.attributes.postgres.session._SECONDS_UNSAID", 0.2)
+    monkeypatch.setattr("rac.attributes.postgres.session._SECONDS_AT_MOST", 3)
+    before = shop()
+    for statement in ("SELECT * FROM items WHERE sku = 8 FOR UPDATE", "LOCK TABLE items"):
+        with server.connect(application_name="night shift") as other, other.transaction():
+            other.execute(statement)
+            pid = other.info.backend_pid
+            with pytest.raises(JobFailed, match=r"(?s)lock.*goes on where it was"):
+                fill(address, tmp_path)
+            said = " ".join(capsys.readouterr().err.split())
+            assert f"held by process {pid} (night shift, user owner)" in said
+    assert shop() == before
+    fill(address, tmp_path)
+    undo(tmp_path / "run")
+    assert shop() == before
+
+
+@pytest.mark.parametrize("number", [2, 6, 12, 40])
+def test_a_connection_that_ends_is_told_wherever_it_does(
+    number: int, shop: Rows, server: Server, address: Address, tmp_path: Path
+) -> None:
+    """While the table is read, while cells are tried and written, and while they are taken back."""
+
+    def cut() -> None:
+        server.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'rac fill'"
+        )
+        # No statement goes on before the server has ended it.
+        while True:
+            with server.connect() as owner:
+                if not owner.execute(
+                    "SELECT FROM pg_stat_activity WHERE application_name = 'rac fill'"
+                ).fetchall():
+                    return
+
+    before = shop()
+    with striking(number, 0, cut, waited=True), pytest.raises(JobFailed, match="goes on where"):
+        fill(address, tmp_path)
+    fill(address, tmp_path)
+    undoing = min(number, 12)
+    with striking(undoing, 0, cut, waited=True), pytest.raises(JobFailed, match="goes on where"):
+        undo(tmp_path / "run")
+    assert shop() != before
+    undo(tmp_path / "run")
+    assert shop() == before
+
+
+def test_the_time_limit_of_a_role_is_told_where_a_table_is_only_read(
+    shop: Rows, server: Server, address: Address
+) -> None:
+    server.sql("ALTER ROLE filler SET lock_timeout = '50ms'")
+    try:
+        with server.connect() as other, other.transaction():
+            other.execute("LOCK TABLE items")
+            opening = opened_table(str(address))
+            with pytest.raises(JobFailed, match="reading the table: another session holds a lock"):
+                opening.__enter__()
+    finally:
+        server.sql("ALTER ROLE filler RESET ALL")
+
+
+@pytest.mark.parametrize(("encoding", "said"), [("LATIN1", "equivalent"), ("SQL_ASCII", "UTF8")])
+def test_a_database_with_other_letters(
+    encoding: str, said: str, shop: Rows, server: Server, address: Address, tmp_path: Path
+) -> None:
+    server.sql(
+        f"CREATE DATABASE other ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' "
+        "TEMPLATE template0"
+    )
+    try:
+        with server.connect(dbname="other") as owner:
+            owner.execute("CREATE TABLE items (sku int PRIMARY KEY, image text, colour text)")
+            owner.execute("GRANT ALL ON items TO filler")
+            if encoding == "SQL_ASCII":
+                owner.execute("INSERT INTO items VALUES (1, 'x.png', E'bl\\xe5')")
+        with pytest.raises((InputError, JobFailed), match=said):
+            fill_postgres(
+                Address.parse("postgresql:///other?table=items"),
+                parse_schema("attributes: {colour: {values: [žlutá, modrá]}}"),
+                ToyEncoder(),
+                tmp_path / "run",
+                FillOptions(progress=False),
+                base=tmp_path / "shop",
+            )
+    finally:
+        server.sql("DROP DATABASE other")
+
+
+def test_the_command_tells_what_the_database_holds_and_takes_it_back(
+    shop: Rows,
+    server: Server,
+    address: Address,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAC_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(rac.encoders, "load_encoder", lambda name, **_: ToyEncoder())
+    server.sql(
+        "ALTER TABLE items ADD COLUMN shade varchar(20)",
+        "UPDATE items SET shade = colour",
+        "ALTER TABLE items ADD COLUMN changed int DEFAULT 0",
+        "GRANT UPDATE (shade) ON items TO filler",
+        "CREATE OR REPLACE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "NEW.colour := upper(NEW.colour); NEW.changed := NEW.changed + 1; RETURN NEW; END $$",
+        "CREATE TRIGGER loud BEFORE UPDATE OF colour ON items FOR EACH ROW EXECUTE FUNCTION loud()",
+    )
+    before = [row[2] for row in shop()]
+    schema, run, url = tmp_path / "schema.yaml", tmp_path / "run", str(address)
+    schema.write_text(
+        "attributes: {colour: {target_precision: 0.9}, shade: {target_precision: 0.9}}"
+    )
+
+    def command(*arguments: str) -> Result:
+        return CliRunner().invoke(fill_app, [*arguments])
+
+    images = ["--image-root", str(tmp_path / "shop")]
+    done = command("run", url, "--schema", str(schema), "-o", str(run), *images)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert (
+        "stored otherwise than sent: 64 of them; of row 0, column colour: 'red' was sent, and "
+        "the database holds 'RED'" in done.output
+    )
+    assert "undo does not give them back: changed" in done.output
+    assert "journal: the table rac.rac_journal" in done.output
+    server.sql("ALTER TABLE items DROP COLUMN shade")
+    refused = command("undo", str(run))
+    assert isinstance(refused.exception, InputError)
+    assert "64 cells cannot be; these can: rac fill undo RUN --column 'colour' (64 cells)" in str(
+        refused.exception
+    )
+    taken = command("undo", str(run), "--column", "colour", "--json")
+    assert json.loads(taken.stdout) == {"table": url, "cells": 64, "kept": 0}
+    assert [row[2] for row in shop()] == before
+    elsewhere = command(
+        "run",
+        str(tmp_path / "shop"),
+        "--schema",
+        str(schema),
+        "-o",
+        str(run),
+        "--journal-schema",
+        "rac",
+    )
+    assert isinstance(elsewhere.exception, InputError)
