@@ -6,15 +6,26 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["tests.killing", "rac.attributes.fill", "rac.attributes.postgres.job"]
+    [
+        "tests.killing",
+        "tests.toy",
+        "rac.attributes.fill",
+        "rac.attributes.postgres.job",
+        # What a job imports on its way, and what takes most of its time otherwise.
+        "pandas",
+        "psycopg",
+        "torch",
+    ]
 )
 
 
@@ -40,14 +51,14 @@ def fill_files(table: str, out: str) -> None:
 
 def fill_database(url: str, folder: str, out: str) -> None:
     """Fill a table of a database with the toy encoder, seven cells in a transaction."""
-    import rac.attributes.postgres.write_back as write_back
+    import rac.attributes.postgres.statements as statements
     from rac.attributes.postgres.address import Address
     from rac.attributes.postgres.job import fill_postgres
     from rac.attributes.prepare import FillOptions
     from rac.attributes.schema import parse_schema
     from tests.toy import ToyEncoder
 
-    write_back._BATCH_CELLS = 7
+    statements._BATCH_CELLS = 7
     schema = parse_schema("attributes: {colour: {target_precision: 0.9}}")
     fill_postgres(
         Address.parse(url),
@@ -57,6 +68,59 @@ def fill_database(url: str, folder: str, out: str) -> None:
         FillOptions(progress=False),
         base=Path(folder),
     )
+
+
+def fill_database_struck(url: str, folder: str, out: str, number: int, delay: float) -> None:
+    """Fill a table of a database, and be killed a moment after a statement of that number."""
+    # A kill loses nothing that was handed to the operating system.
+    os.fsync = lambda handle: None  # type: ignore[assignment]
+    with striking(number, delay, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+        fill_database(url, folder, out)
+
+
+@contextmanager
+def striking(
+    number: int, delay: float, strike: Callable[[], None], *, waited: bool = False
+) -> Iterator[list[int]]:
+    """Do something a moment after a statement or commit of a job on a database begins.
+
+    Args:
+        number: of the statement, from 1; none is struck by 0.
+        delay: seconds after its beginning, so that the statement itself is struck as well.
+        strike: what is done, in a thread of its own.
+        waited: whether the statement waits for that.
+
+    Yields:
+        A list with one number: how many statements there were.
+    """
+    import psycopg
+
+    seen = [0]
+    threads: list[threading.Timer] = []
+    plain = {name: getattr(psycopg.Connection, name) for name in ("execute", "commit")}
+
+    def counted(name: str) -> Callable[..., Any]:
+        def call(connection: Any, *arguments: Any, **named: Any) -> Any:
+            if threading.current_thread() is threading.main_thread():
+                seen[0] += 1
+                if seen[0] == number:
+                    threads.append(threading.Timer(delay, strike))
+                    threads[0].start()
+                    if waited:
+                        threads[0].join()
+            return plain[name](connection, *arguments, **named)
+
+        return call
+
+    for name in plain:
+        setattr(psycopg.Connection, name, counted(name))
+    try:
+        yield seen
+    finally:
+        for name, method in plain.items():
+            setattr(psycopg.Connection, name, method)
+        for thread in threads:
+            thread.join()
 
 
 def run_whole(job: Callable[..., None], *arguments: Any) -> float:
@@ -93,6 +157,14 @@ class Killer:
         child.join()
         self.killed += 1
         self._latest *= 1.1
+
+
+def run_until_killed(job: Callable[..., None], *arguments: Any) -> bool:
+    """Run a job that is killed at an instant of its own; give whether it was."""
+    child = _start(job, arguments)
+    child.join(120)
+    assert child.exitcode in (0, -signal.SIGKILL), child.exitcode
+    return child.exitcode != 0
 
 
 def _start(job: Callable[..., None], arguments: tuple[Any, ...]) -> ForkServerProcess:

@@ -114,6 +114,33 @@ def summarise(
 
 
 @dataclass(frozen=True)
+class WrittenBack:
+    """What a job has set in a database, as the database holds it.
+
+    Attributes:
+        cells: cells set by this run.
+        stored_otherwise: those of them that the database stored otherwise than they were sent.
+        examples: some of these: column, key, sent, stored.
+        left: cells that were to be set and were not, since they are not as read any more, or since
+            the database lets nobody set them without an error.
+        left_examples: some of these: column and key.
+        other_runs: cells that hold fills of other runs; they teach nothing and stay.
+        side_effects: columns that the database changes by itself with a fill, and that undo does
+            not give back.
+        journal: where it stands what was written.
+    """
+
+    cells: int
+    stored_otherwise: int
+    examples: list[dict[str, str | None]]
+    left: int
+    left_examples: list[dict[str, str]]
+    other_runs: int
+    side_effects: list[str]
+    journal: str
+
+
+@dataclass(frozen=True)
 class FillSummary:
     """What a job did.
 
@@ -137,6 +164,7 @@ class FillSummary:
             decisions follow from has changed since.
         cells_written: cells set in the database by this run; None for files.
         damaged: what of earlier jobs in the folder was damaged, in words; it was made anew.
+        database: what the database holds then; None for files.
     """
 
     table: str
@@ -157,6 +185,7 @@ class FillSummary:
     resumed_rows: int = 0
     cells_written: int | None = None
     damaged: Sequence[str] = ()
+    database: WrittenBack | None = None
 
     @property
     def missing(self) -> int:
@@ -197,4 +226,5 @@ class FillSummary:
             "resumed_rows": self.resumed_rows,
             "cells_written": self.cells_written,
             "damaged": list(self.damaged),
+            "database": None if self.database is None else asdict(self.database),
         }

@@ -31,6 +31,15 @@ EncoderOption = Annotated[
         help="mini, MODEL/PRETRAINED of open_clip, hf-hub:ORG/NAME, or a local folder.",
     ),
 ]
+JournalSchemaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--journal-schema",
+        help="Of a database, the schema of the table rac_journal, which keeps what is written; rac "
+        "by default.",
+        metavar="SCHEMA",
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output.")
 ]

@@ -2,21 +2,84 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from rac.errors import InputError, JobFailed
+from rac.errors import InputError
 
-if TYPE_CHECKING:
-    import psycopg
+_SCHEMES = ("postgresql", "postgres")
+_LIKE_ONE = re.compile(r"\s*postgres(ql)?(\+\w+)?:/", re.IGNORECASE)
 
-_SCHEMES = ("postgresql://", "postgres://")
+# What the client library takes besides secrets, up to version 18. It is a list of what is let
+# through, so that a secret that it learns to take later is not written down by us.
+_PLAIN_PARAMETERS = {
+    "service",
+    "user",
+    "passfile",
+    "channel_binding",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "port",
+    "client_encoding",
+    "options",
+    "application_name",
+    "fallback_application_name",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+    "sslmode",
+    "sslnegotiation",
+    "sslcompression",
+    "sslcert",
+    "sslkey",
+    "sslcertmode",
+    "sslrootcert",
+    "sslcrl",
+    "sslcrldir",
+    "sslsni",
+    "requirepeer",
+    "require_auth",
+    "min_protocol_version",
+    "max_protocol_version",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "gssencmode",
+    "krbsrvname",
+    "gsslib",
+    "gssdelegation",
+    "target_session_attrs",
+    "load_balance_hosts",
+    "oauth_issuer",
+    "oauth_client_id",
+    "oauth_scope",
+}
+_SECRET = re.compile(
+    r"(passw(or)?d|secret|scram_\w+_key|token)\w*\s*=|\b(pass|pwd)\s*=|"
+    # A user and a password, also one with a slash in it; not a port.
+    r"//[^/?#@\s]*:(?!\d*[/?#])[^?#@]*@",
+    re.IGNORECASE,
+)
+_MOST_DECODINGS = 8
+
+_NO_SECRETS = (
+    "an address of a database with a password or another secret in it can be seen by everybody on "
+    "this machine and would be written into the run's files; leave it out, and set PGPASSWORD, or "
+    "use ~/.pgpass or a service file (~/.pg_service.conf)"
+)
 
 
 def is_address(source: str) -> bool:
-    """Whether a table's name is an address in PostgreSQL."""
-    return source.startswith(_SCHEMES)
+    """Whether a table's name is meant as an address in PostgreSQL.
+
+    >>> [is_address(one) for one in ("postgresql://db/shop", "PostgreSQL+asyncpg://db", "a.csv")]
+    [True, True, False]
+    """
+    return _LIKE_ONE.match(source) is not None
 
 
 @dataclass(frozen=True)
@@ -24,7 +87,7 @@ class Address:
     """A table in a database.
 
     Attributes:
-        server: what the client library connects to, without the table and without a password.
+        server: what the client library connects to, without the table and without secrets.
         schema: of the database; None for the first in the search path that has the table.
         table: its name.
     """
@@ -38,21 +101,36 @@ class Address:
         """Read an address.
 
         Raises:
-            InputError: no table is named, or a password stands in it.
+            InputError: no table is named, a parameter is not one of the client library's, or a
+                secret stands in it. The message never repeats an address that may hold one.
 
         >>> found = Address.parse("postgresql://db.example:5433/shop?table=public.items")
         >>> found.server, found.schema, found.table
         ('postgresql://db.example:5433/shop', 'public', 'items')
         """
-        parts = urlsplit(url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
-        named = [value for key, value in query if key == "table" and value]
-        if parts.password is not None or any(key == "password" for key, _ in query):
+        try:
+            parts = urlsplit(url)
+            query = parse_qsl(parts.query, keep_blank_values=True)
+        except ValueError:
             raise InputError(
-                "a password in the address can be seen by everybody on this machine; leave it out "
-                "and set PGPASSWORD, or use ~/.pgpass"
+                "the address of the database cannot be read; write "
+                "postgresql://HOST/DATABASE?table=SCHEMA.TABLE"
+            ) from None
+        if parts.password is not None or _hides_a_secret(url):
+            raise InputError(_NO_SECRETS)
+        if not url.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES)):
+            raise InputError(
+                "an address of a database begins with postgresql:// in small letters, and names no "
+                "driver"
             )
-        if len(named) != 1:
+        for key, _ in query:
+            if key != "table" and key not in _PLAIN_PARAMETERS:
+                raise InputError(
+                    f"the address of the database has a parameter {key!r}, which is not one that "
+                    "may stand there; put it into a service file (~/.pg_service.conf)"
+                )
+        named = [value for key, value in query if key == "table" and value]
+        if len(named) != 1 or parts.fragment:
             raise InputError(
                 f"{url}: which table? Write postgresql://HOST/DATABASE?table=SCHEMA.TABLE"
             )
@@ -65,82 +143,14 @@ class Address:
         name = f"{self.schema}.{self.table}" if self.schema else self.table
         return f"{self.server}{'&' if '?' in self.server else '?'}table={name}"
 
-    def connect(self) -> psycopg.Connection[Any]:
-        """Connect; user and password come from the environment, as for ``psql``.
 
-        Raises:
-            InputError: the client library is not installed.
-            JobFailed: the server does not let us in.
-        """
-        try:
-            import psycopg
-        except ImportError:
-            raise InputError(
-                "PostgreSQL needs one more package: pip install 'psycopg[binary]'"
-            ) from None
-        try:
-            return psycopg.connect(self.server, application_name="rac fill")
-        except psycopg.Error as error:
-            raise JobFailed(f"{self}: {str(error).strip()}") from error
-
-
-@dataclass(frozen=True)
-class TableShape:
-    """A table as the server's catalogue has it.
-
-    Attributes:
-        schema: its schema.
-        table: its name.
-        types: type of each column, as SQL writes it.
-        key: the column that names a row.
-    """
-
-    schema: str
-    table: str
-    types: dict[str, str]
-    key: str
-
-
-def read_shape(
-    connection: psycopg.Connection[Any], address: Address, key: str | None
-) -> TableShape:
-    """Look a table up.
-
-    Args:
-        connection: to its server.
-        address: of the table.
-        key: the column that names a row; None for the primary key.
-
-    Raises:
-        InputError: there is no such table, or no single column that names a row.
-    """
-    name = f"{address.schema}.{address.table}" if address.schema else address.table
-    found = connection.execute(
-        "SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n "
-        "ON n.oid = c.relnamespace WHERE c.relname = %s AND c.relkind IN ('r', 'p') AND "
-        "(n.nspname = %s OR (%s::text IS NULL AND pg_table_is_visible(c.oid)))",
-        (address.table, address.schema, address.schema),
-    ).fetchone()
-    if found is None:
-        raise InputError(f"{address}: there is no table {name!r}")
-    columns = connection.execute(
-        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-        "WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-        (found[0],),
-    ).fetchall()
-    types = {str(column): str(kind) for column, kind in columns}
-    unique = connection.execute(
-        "SELECT a.attname, i.indisprimary, a.attnotnull FROM pg_index i JOIN pg_attribute a "
-        "ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "
-        "WHERE i.indrelid = %s AND i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL "
-        "ORDER BY i.indisprimary DESC",
-        (found[0],),
-    ).fetchall()
-    keys = [str(column) for column, _, not_null in unique if not_null]
-    if key is not None and key not in keys:
-        raise InputError(
-            f"{address}: column {key!r} does not name rows; it needs a unique index and NOT NULL"
-        )
-    if not keys:
-        raise InputError(f"{address}: it has no primary key of one column, so rows have no name")
-    return TableShape(str(found[1]), str(found[2]), types, key or keys[0])
+def _hides_a_secret(url: str) -> bool:
+    """Whether an address holds what looks like a secret, however often it is percent-encoded."""
+    for _ in range(_MOST_DECODINGS):
+        if _SECRET.search(url):
+            return True
+        decoded = unquote(url)
+        if decoded == url:
+            return False
+        url = decoded
+    return True

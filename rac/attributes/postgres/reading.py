@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
-from rac.attributes.postgres.address import Address, TableShape, read_shape
+from rac.attributes.postgres.address import Address
+from rac.attributes.postgres.session import session
+from rac.attributes.postgres.shape import TableShape, read_shape
 from rac.attributes.postgres.snapshot import needed_columns, write_snapshot
 from rac.errors import InputError
 from rac.tables import Table, open_table
@@ -36,7 +37,7 @@ def read_table(
         InputError: there is no such table or column.
         JobFailed: the server does not let us in.
     """
-    with closing(address.connect()) as connection:
+    with session(address, "reading the table") as connection:
         connection.read_only = True
         shape = read_shape(connection, address, key)
         found = image or named_image(shape)

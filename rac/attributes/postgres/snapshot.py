@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rac.attributes.postgres.address import Address, TableShape
+from rac.attributes.postgres.address import Address
+from rac.attributes.postgres.journal import Fills
+from rac.attributes.postgres.shape import TableShape
 from rac.errors import InputError
 from retrieval_index.files import replace_file
 
@@ -35,13 +38,27 @@ def needed_columns(shape: TableShape, wanted: Sequence[str], address: Address) -
     return list(dict.fromkeys([shape.key, *wanted]))
 
 
+@dataclass(frozen=True)
+class Held:
+    """How many cells of a table held a fill when it was read.
+
+    Attributes:
+        own: fills of the job.
+        others: fills of other jobs.
+    """
+
+    own: int = 0
+    others: int = 0
+
+
 def write_snapshot(
     connection: psycopg.Connection[Any],
     shape: TableShape,
     columns: Sequence[str],
     path: Path,
-    fills: Mapping[str, Mapping[str, tuple[str | None, str]]] | None = None,
-) -> int:
+    fills: Callable[[], Fills] | None = None,
+    job: str = "",
+) -> Held:
     """Read columns of all rows, as they are at one moment, into a Parquet file.
 
     Every column is text, as the server writes it, save bytes.
@@ -51,13 +68,14 @@ def write_snapshot(
         shape: of the table.
         columns: to read, the key first.
         path: the file, written whole or not at all.
-        fills: for some columns, by key, what a cell said before it was filled and what with. A
-            cell that still holds its fill is read as it was before: fills teach nothing.
+        fills: gives the fills that may stand in the table, as they are at that moment. A cell that
+            still holds its fill is read as it was before: fills teach nothing.
+        job: whose fills are its own.
 
     Returns:
-        How many cells held their fill.
+        How many cells held a fill.
     """
-    held = 0
+    own = others = 0
     schema = pa.schema(
         [
             pa.field(name, pa.binary() if shape.types[name] == "bytea" else pa.string())
@@ -66,16 +84,18 @@ def write_snapshot(
     )
     connection.rollback()
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    standing = fills() if fills else {}
     with replace_file(path) as draft, pq.ParquetWriter(draft, schema) as writer:
         for rows in _batches(connection, shape, columns):
             cells = [list(column) for column in zip(*rows, strict=True)]
             for column, name in zip(cells, columns, strict=True):
-                filled = (fills or {}).get(name, {})
+                filled = standing.get(name, {})
                 for place, key in enumerate(cells[0] if filled else ()):
-                    before, value = filled.get(key, (None, None))
-                    if value is not None and column[place] == value:
-                        column[place] = before
-                        held += 1
+                    entry = filled.get(key)
+                    if entry is not None and column[place] == entry.stored:
+                        column[place] = entry.before
+                        own += entry.job == job
+                        others += entry.job != job
             writer.write_batch(
                 pa.RecordBatch.from_arrays(
                     [pa.array(one, field.type) for one, field in zip(cells, schema, strict=True)],
@@ -83,7 +103,7 @@ def write_snapshot(
                 )
             )
     connection.rollback()
-    return held
+    return Held(own, others)
 
 
 def _batches(
@@ -91,23 +111,21 @@ def _batches(
 ) -> Iterator[list[tuple[Any, ...]]]:
     from psycopg import sql
 
-    key = sql.Identifier(shape.key)
+    names = [shape.identifier(name) for name in columns]
     cells = [
-        sql.Identifier(name)
-        if shape.types[name] == "bytea"
-        else sql.SQL("{}::text").format(sql.Identifier(name))
-        for name in columns
+        name if shape.types[column] == "bytea" else sql.SQL("{}::text").format(name)
+        for name, column in zip(names, columns, strict=True)
     ]
-    kind = sql.SQL(shape.types[shape.key])
     # Of the table, that is: without the t. it would be the text selected, and 10 before 9.
-    query = sql.SQL("SELECT {} FROM {} AS t {} ORDER BY t.{} LIMIT {}")
-    table = sql.Identifier(shape.schema, shape.table)
-    after = sql.SQL("WHERE t.{} > %s::{}").format(key, kind)
+    query = "SELECT {cells} FROM {table} AS t {after} ORDER BY t.{key} LIMIT %(most)s"
+    parts = {"cells": sql.SQL(", ").join(cells), **shape.parts(shape.key)}
+    after = sql.SQL("WHERE t.{key} > %(last)s::{key_kind}").format(**parts)
+    first = sql.SQL(query).format(after=sql.SQL(""), **parts)
+    further = sql.SQL(query).format(after=after, **parts)
     last: str | None = None
     while True:
-        where = sql.SQL("") if last is None else after
-        asked = query.format(sql.SQL(", ").join(cells), table, where, key, _BATCH_ROWS)
-        rows = connection.execute(asked, () if last is None else (last,)).fetchall()
+        asked = first if last is None else further
+        rows = connection.execute(asked, {"last": last, "most": _BATCH_ROWS}).fetchall()
         if rows:
             yield rows
             last = rows[-1][0]

@@ -12,6 +12,7 @@ from rac.cli.common import (
     IdOption,
     ImageOption,
     ImageRootOption,
+    JournalSchemaOption,
     JsonOption,
     MaxBadOption,
     OutOption,
@@ -23,7 +24,7 @@ from rac.cli.common import (
 if TYPE_CHECKING:
     from rac.attributes.prepare import FillOptions
     from rac.attributes.schema import Schema
-    from rac.attributes.summary import FillSummary
+    from rac.attributes.summary import FillSummary, WrittenBack
     from rac.embedding import EmbeddingCache
     from rac.encoders import Encoder
     from rac.images import ImageLimits
@@ -67,6 +68,7 @@ def fill(
         typer.Option(min=1, help="Threads that learn and decide; one a processor by default."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of folds and samples.")] = 0,
+    journal_schema: JournalSchemaOption = None,
     json: JsonOption = False,
 ) -> None:
     """Fill missing attribute values from the images, and write down why.
@@ -81,7 +83,10 @@ def fill(
     image. A job that was killed goes on where it was; state.json says where that is.
 
     A table in PostgreSQL is written back where a cell is still what it was. User and password come
-    from the environment (PGUSER, PGPASSWORD, ~/.pgpass), never from the address.
+    from the environment (PGUSER, PGPASSWORD, ~/.pgpass), never from the address. What is written
+    is kept in a table of ours, rac_journal in the schema rac of that database or in the one that
+    you name: each cell as it was, as it was sent and as it is stored. Where the role may not make
+    it (GRANT CREATE ON DATABASE, or CREATE SCHEMA rac AUTHORIZATION the_role), OUT holds it.
 
     The schema:
 
@@ -142,8 +147,11 @@ def fill(
                 base=base,
                 cache=cache,
                 image_limits=limits,
+                journal=journal_schema,
             )
     else:
+        if journal_schema is not None:
+            raise InputError("--journal-schema is for tables in a database")
         opened = open_table(table, image=image, id=id)
         network = load_encoder(encoder)
         with EmbeddingCache(network) as cache:
@@ -263,7 +271,39 @@ def _print(summary: FillSummary) -> None:
         console.print(f"made anew: {escape(words)}", soft_wrap=True)
     if summary.cells_written is not None:
         console.print(f"cells set in the database: {summary.cells_written:,}")
+    if summary.database is not None:
+        _print_database(summary.database)
     _print_files(summary)
+
+
+def _print_database(database: WrittenBack) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    def tell(text: str) -> None:
+        Console().print(escape(text), soft_wrap=True)
+
+    if database.stored_otherwise:
+        one = database.examples[0]
+        tell(
+            f"stored otherwise than sent: {database.stored_otherwise:,} of them; of row "
+            f"{one['key']}, column {one['column']}: {one['sent']!r} was sent, and the database "
+            f"holds {one['stored']!r}"
+        )
+    if database.left:
+        one_left = database.left_examples[0]
+        tell(
+            f"not set: {database.left:,} cells that were changed meanwhile, or that the database "
+            f"lets nobody set; row {one_left['key']}, column {one_left['column']} is one"
+        )
+    if database.other_runs:
+        tell(f"fills of other runs: {database.other_runs:,} cells; they teach nothing, and stay")
+    if database.side_effects:
+        tell(
+            "the database itself changes these columns with a fill, and undo does not give them "
+            f"back: {', '.join(database.side_effects)}"
+        )
+    tell(f"journal: {database.journal}")
 
 
 def _print_files(summary: FillSummary) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,96 +15,58 @@ from typer.testing import CliRunner
 
 import rac.encoders
 from rac.attributes.postgres.address import Address
-from rac.attributes.postgres.job import fill_postgres, plan_table, undo_postgres
+from rac.attributes.postgres.job import fill_postgres, plan_table
+from rac.attributes.postgres.undo import undo_postgres
 from rac.attributes.prepare import FillOptions
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import load_schema, parse_schema
+from rac.attributes.source import opened_table
 from rac.cli.fill import app as fill_app
 from rac.cli.schema import app as schema_app
 from rac.errors import InputError, JobFailed
-from tests.killing import Killer, fill_database, run_whole
+from tests.killing import Killer, fill_database, run_whole, striking
+from tests.postgres import COLOURS, INSTALLED, ROWS, Server, make_items, running_server
 from tests.toy import ToyEncoder, write_toy_images
 
-psycopg = pytest.importorskip("psycopg")
+pytest.importorskip("psycopg")
 
-_BIN = Path(shutil.which("pg_ctl") or next(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), "x"))
-pytestmark = pytest.mark.skipif(not _BIN.exists(), reason="no PostgreSQL server is installed")
+pytestmark = pytest.mark.skipif(not INSTALLED, reason="no PostgreSQL server is installed")
 
-COLOURS = ("red", "green", "blue", "yellow")
-ROWS = 160
 KILLS = int(os.environ.get("RAC_KILLS", "3"))
 Rows = Callable[[], list[tuple]]
 Sql = Callable[..., None]
 SCHEMA = parse_schema("attributes: {colour: {target_precision: 0.9}}")
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """Start a server that is reached through a socket in a folder of its own; give the folder."""
-    # Not among pytest's own folders: those are private, and too long a path for a socket.
-    with tempfile.TemporaryDirectory(prefix="rac-pg-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        as_user: list[str] = []
-        if os.getuid() == 0:
-            # The server refuses to run as root.
-            as_user = ["runuser", "-u", "postgres", "--"]
-            shutil.chown(folder, "postgres")
-        programs = _BIN.resolve().parent
-        control = [*as_user, programs / "pg_ctl", "-D", folder / "data", "-w"]
-        quiet = {"stdout": subprocess.DEVNULL, "cwd": folder}
-        make = [*as_user, programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "owner"]
-        subprocess.run(make, check=True, **quiet)
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-        start = [*control, "-o", options, "-l", folder / "log", "start"]
-        subprocess.run(start, check=True, **quiet)
-        try:
-            yield name
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=False, **quiet)
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server() as running:
+        yield running
 
 
 @pytest.fixture
-def sql(server: str) -> Sql:
+def sql(server: Server) -> Sql:
     """Give what runs one statement as the owner of the table."""
 
     def run(statement: str, values: tuple[object, ...] | None = None) -> None:
-        with psycopg.connect(host=server, user="owner", dbname="postgres") as owner:
+        with server.connect() as owner:
             owner.execute(statement, values)
 
     return run
 
 
 @pytest.fixture
-def shop(server: str, tmp_path: Path) -> Iterator[Rows]:
-    """Make the table ``items``, two fifths of its colours missing; give who reads it."""
+def shop(server: Server, tmp_path: Path) -> Iterator[Rows]:
+    """Make the table ``items``; give who reads it."""
     names = write_toy_images(tmp_path / "shop", [COLOURS[row % 4] for row in range(ROWS)])
-    with psycopg.connect(host=server, user="owner", dbname="postgres", autocommit=True) as owner:
-        owner.execute("DROP TABLE IF EXISTS items")
-        owner.execute(
-            "CREATE TABLE items (sku int PRIMARY KEY, image text, colour varchar(20), price int)"
-        )
-        with owner.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO items VALUES (%s, %s, %s, %s)",
-                [
-                    (row, name, None if row % 5 in (0, 3) else COLOURS[row % 4], row)
-                    for row, name in enumerate(names)
-                ],
-            )
-        owner.execute("UPDATE items SET colour = ' N/A ' WHERE sku = 5")
-        owner.execute(
-            "DO $$ BEGIN CREATE ROLE filler LOGIN; "
-            "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-        )
-        # The least that a job needs: to read, and to set the one column.
-        owner.execute("GRANT SELECT, UPDATE (colour) ON items TO filler")
+    make_items(server, names)
+    with server.connect() as owner:
         yield lambda: owner.execute("SELECT * FROM items ORDER BY sku").fetchall()
 
 
 @pytest.fixture
-def address(server: str, monkeypatch: pytest.MonkeyPatch) -> Address:
-    monkeypatch.setenv("PGHOST", server)
+def address(server: Server, monkeypatch: pytest.MonkeyPatch) -> Address:
+    monkeypatch.setenv("PGHOST", server.host)
     monkeypatch.setenv("PGUSER", "filler")
     return Address.parse("postgresql:///postgres?table=public.items")
 
@@ -125,7 +84,7 @@ def fill(address: Address, tmp_path: Path, out: str = "run", **options):
 
 def undo(run: Path) -> int:
     with RunFolder.locked(run) as folder:
-        return undo_postgres(folder, folder.run())
+        return undo_postgres(folder).cells
 
 
 def fill_with_kills(
@@ -417,3 +376,158 @@ def test_an_undo_amid_a_second_run_takes_back_both(
         assert shop() == expected
         fill(address, tmp_path)
         sql("UPDATE items SET colour = NULL WHERE sku = 1")
+
+
+def test_a_wait_for_a_lock_is_told_with_who_holds_it_and_ends(
+    shop: Rows,
+    server: Server,
+    address: Address,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("rac.attributes.postgres.session._SECONDS_UNSAID", 0.2)
+    monkeypatch.setattr("rac.attributes.postgres.session._SECONDS_AT_MOST", 3)
+    before = shop()
+    for statement in ("SELECT * FROM items WHERE sku = 8 FOR UPDATE", "LOCK TABLE items"):
+        with server.connect(application_name="night shift") as other, other.transaction():
+            other.execute(statement)
+            pid = other.info.backend_pid
+            with pytest.raises(JobFailed, match=r"(?s)lock.*goes on where it was"):
+                fill(address, tmp_path)
+            said = " ".join(capsys.readouterr().err.split())
+            assert f"held by process {pid} (night shift, user owner)" in said
+    assert shop() == before
+    fill(address, tmp_path)
+    undo(tmp_path / "run")
+    assert shop() == before
+
+
+@pytest.mark.parametrize("number", [2, 6, 12, 40])
+def test_a_connection_that_ends_is_told_wherever_it_does(
+    number: int, shop: Rows, server: Server, address: Address, tmp_path: Path
+) -> None:
+    """While the table is read, while cells are tried and written, and while they are taken back."""
+
+    def cut() -> None:
+        server.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'rac fill'"
+        )
+        # No statement goes on before the server has ended it.
+        while True:
+            with server.connect() as owner:
+                if not owner.execute(
+                    "SELECT FROM pg_stat_activity WHERE application_name = 'rac fill'"
+                ).fetchall():
+                    return
+
+    before = shop()
+    with striking(number, 0, cut, waited=True), pytest.raises(JobFailed, match="goes on where"):
+        fill(address, tmp_path)
+    fill(address, tmp_path)
+    undoing = min(number, 12)
+    with striking(undoing, 0, cut, waited=True), pytest.raises(JobFailed, match="goes on where"):
+        undo(tmp_path / "run")
+    assert shop() != before
+    undo(tmp_path / "run")
+    assert shop() == before
+
+
+def test_the_time_limit_of_a_role_is_told_where_a_table_is_only_read(
+    shop: Rows, server: Server, address: Address
+) -> None:
+    server.sql("ALTER ROLE filler SET lock_timeout = '50ms'")
+    try:
+        with server.connect() as other, other.transaction():
+            other.execute("LOCK TABLE items")
+            opening = opened_table(str(address))
+            with pytest.raises(JobFailed, match="reading the table: another session holds a lock"):
+                opening.__enter__()
+    finally:
+        server.sql("ALTER ROLE filler RESET ALL")
+
+
+@pytest.mark.parametrize(("encoding", "said"), [("LATIN1", "equivalent"), ("SQL_ASCII", "UTF8")])
+def test_a_database_with_other_letters(
+    encoding: str, said: str, shop: Rows, server: Server, address: Address, tmp_path: Path
+) -> None:
+    server.sql(
+        f"CREATE DATABASE other ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' "
+        "TEMPLATE template0"
+    )
+    try:
+        with server.connect(dbname="other") as owner:
+            owner.execute("CREATE TABLE items (sku int PRIMARY KEY, image text, colour text)")
+            owner.execute("GRANT ALL ON items TO filler")
+            if encoding == "SQL_ASCII":
+                owner.execute("INSERT INTO items VALUES (1, 'x.png', E'bl\\xe5')")
+        with pytest.raises((InputError, JobFailed), match=said):
+            fill_postgres(
+                Address.parse("postgresql:///other?table=items"),
+                parse_schema("attributes: {colour: {values: [žlutá, modrá]}}"),
+                ToyEncoder(),
+                tmp_path / "run",
+                FillOptions(progress=False),
+                base=tmp_path / "shop",
+            )
+    finally:
+        server.sql("DROP DATABASE other")
+
+
+def test_the_command_tells_what_the_database_holds_and_takes_it_back(
+    shop: Rows,
+    server: Server,
+    address: Address,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAC_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(rac.encoders, "load_encoder", lambda name, **_: ToyEncoder())
+    server.sql(
+        "ALTER TABLE items ADD COLUMN shade varchar(20)",
+        "UPDATE items SET shade = colour",
+        "ALTER TABLE items ADD COLUMN changed int DEFAULT 0",
+        "GRANT UPDATE (shade) ON items TO filler",
+        "CREATE OR REPLACE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "NEW.colour := upper(NEW.colour); NEW.changed := NEW.changed + 1; RETURN NEW; END $$",
+        "CREATE TRIGGER loud BEFORE UPDATE OF colour ON items FOR EACH ROW EXECUTE FUNCTION loud()",
+    )
+    before = [row[2] for row in shop()]
+    schema, run, url = tmp_path / "schema.yaml", tmp_path / "run", str(address)
+    schema.write_text(
+        "attributes: {colour: {target_precision: 0.9}, shade: {target_precision: 0.9}}"
+    )
+
+    def command(*arguments: str) -> Result:
+        return CliRunner().invoke(fill_app, [*arguments])
+
+    images = ["--image-root", str(tmp_path / "shop")]
+    done = command("run", url, "--schema", str(schema), "-o", str(run), *images)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert (
+        "stored otherwise than sent: 64 of them; of row 0, column colour: 'red' was sent, and "
+        "the database holds 'RED'" in done.output
+    )
+    assert "undo does not give them back: changed" in done.output
+    assert "journal: the table rac.rac_journal" in done.output
+    server.sql("ALTER TABLE items DROP COLUMN shade")
+    refused = command("undo", str(run))
+    assert isinstance(refused.exception, InputError)
+    assert "64 cells cannot be; these can: rac fill undo RUN --column 'colour' (64 cells)" in str(
+        refused.exception
+    )
+    taken = command("undo", str(run), "--column", "colour", "--json")
+    assert json.loads(taken.stdout) == {"table": url, "cells": 64, "kept": 0}
+    assert [row[2] for row in shop()] == before
+    elsewhere = command(
+        "run",
+        str(tmp_path / "shop"),
+        "--schema",
+        str(schema),
+        "-o",
+        str(run),
+        "--journal-schema",
+        "rac",
+    )
+    assert isinstance(elsewhere.exception, InputError)
