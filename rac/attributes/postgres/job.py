@@ -336,8 +336,8 @@ def _write_back(
         columns = [one.column for one in schema.attributes.values()]
         require_writable(connection, address, shape, columns)
         connection.rollback()
-        batches = cell_batches(folder.ledger, schema)
-        rehearsed = rehearse(connection, address, shape, batches)
+        decided = folder.whole_ledger()
+        rehearsed = rehearse(connection, address, shape, cell_batches(decided, schema))
         connection.rollback()
         if note.journal is None:
             _, reason = journal_schema(connection, None, shape.relation)
@@ -352,7 +352,7 @@ def _write_back(
         note.applied = list(by)
         note.save(folder.path)
         with opened_journal(connection, folder, note, shape.relation) as journal:
-            for batch in cell_batches(folder.ledger, schema):
+            for batch in cell_batches(decided, schema):
                 with refusals_told(address, f"column {batch.column!r}"):
                     apply_batch(connection, shape, batch, journal, note.run, tally)
                 folder.note("writing back", batch=batch.name)

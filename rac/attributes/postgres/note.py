@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rac.attributes.run_folder import read_json
+from eval.errors import ReportFault
+from eval.sealed_json import SEAL, read_object, require_seal, seal
+from rac.attributes.run_folder import read_json, write_json
 from rac.errors import InputError
-from retrieval_index.files import replace_file
 
 NOTE = "postgres.json"
 SNAPSHOT = "snapshot.parquet"
@@ -61,10 +60,7 @@ class Note(BaseModel):
 
     def save(self, folder: Path) -> None:
         """Write it, whole or not at all; it has reached the disk then."""
-        content = self.model_dump(mode="json")
-        with replace_file(folder / NOTE) as draft:
-            text = json.dumps({**content, "sha256": _digest(content)}, indent=2, ensure_ascii=False)
-            draft.write_text(text + "\n", encoding="utf-8")
+        write_json(folder / NOTE, seal(self.model_dump(mode="json")))
 
     @property
     def identity(self) -> dict[str, str | None]:
@@ -84,21 +80,15 @@ def read_note(folder: Path) -> Note | None:
         InputError: it is damaged.
     """
     path = folder / NOTE
-    if not path.exists() and not path.is_symlink():
-        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(folder) from error
-    if isinstance(content, dict) and "job" not in content:
-        if isinstance(content.get("address"), str):
+        content = read_object(path)
+        if content is None and not path.is_symlink():
             return None
-        raise _damaged(folder)
-    if not isinstance(content, dict) or content.pop("sha256", None) != _digest(content):
-        raise _damaged(folder)
-    try:
-        return Note.model_validate(content)
-    except ValidationError as error:
+        if content is not None and "job" not in content and isinstance(content.get("address"), str):
+            return None
+        require_seal(content or {}, path)
+        return Note.model_validate({k: v for k, v in (content or {}).items() if k != SEAL})
+    except (ReportFault, ValidationError) as error:
         raise _damaged(folder) from error
 
 
@@ -130,8 +120,3 @@ def was_database_run(folder: Path) -> bool:
     options = read_json(folder / "run.json").get("options")
     named = isinstance(options, dict) and "postgres" in options
     return named or any((folder / name).exists() for name in (NOTE, SNAPSHOT, LOG, STANDING))
-
-
-def _digest(content: dict[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()

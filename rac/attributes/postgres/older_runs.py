@@ -32,7 +32,7 @@ def older_fills(folder: RunFolder, run: Mapping[str, Any]) -> Iterator[list[Entr
     for column, cells in _standing(folder.path / STANDING).items():
         yield [Entry(column, key, *cell, cell[1], 0) for key, cell in cells.items()]
     written = _Log(folder, run)
-    for batch in cell_batches(folder.ledger, schema_of(dict(run))):
+    for batch in cell_batches(folder.whole_ledger(), schema_of(dict(run))):
         mine = written.keys(batch.name)
         found = [
             Entry(batch.column, key, before, value, value, 0)
