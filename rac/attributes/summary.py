@@ -124,6 +124,8 @@ class WrittenBack:
         left: cells that were to be set and were not, since they are not as read any more, or since
             the database lets nobody set them without an error.
         left_examples: some of these: column and key.
+        refused: cells that the database refuses to hold with an error; they stay as they were.
+        refused_examples: some of these: column, key and error.
         other_runs: cells that hold fills of other runs; they teach nothing and stay.
         side_effects: columns that the database changes by itself with a fill, and that undo does
             not give back.
@@ -135,6 +137,8 @@ class WrittenBack:
     examples: list[dict[str, str | None]]
     left: int
     left_examples: list[dict[str, str]]
+    refused: int
+    refused_examples: list[dict[str, str]]
     other_runs: int
     side_effects: list[str]
     journal: str

@@ -19,7 +19,7 @@ class Case:
         setup: statements of the owner, on the table that every case begins with.
         refused: what the error says, where the job is refused before it writes; None otherwise.
         error: of which class that error is.
-        failed: what the error says, where a job fails amid its work.
+        single: what the database says of single cells that it refuses; the others are written.
         schema: of the attributes.
         otherwise: whether the database stores cells otherwise than they were sent.
         left: whether it leaves cells as they were, without an error.
@@ -39,7 +39,7 @@ class Case:
     setup: tuple[str, ...] = ()
     refused: str | None = None
     error: type[Exception] = InputError
-    failed: str | None = None
+    single: str | None = None
     schema: str = "{colour: {target_precision: 0.9}}"
     otherwise: bool = False
     left: bool = False
@@ -259,7 +259,7 @@ TRIGGERS = (
         trigger(
             "IF NEW.sku = 158 AND NEW.colour IS NOT NULL THEN RAISE EXCEPTION 'not this'; END IF;"
         ),
-        failed="not this",
+        single="not this",
     ),
     Case(
         "NULL becomes a word, so that nothing can be given back",
@@ -340,7 +340,7 @@ CONSTRAINTS = (
     Case(
         "a check refuses a row",
         ("ALTER TABLE items ADD CONSTRAINT mild CHECK (sku <> 158 OR colour IS NULL)",),
-        failed="mild",
+        single="mild",
     ),
     Case(
         "NOT NULL, where missing is empty",
@@ -399,7 +399,7 @@ CONSTRAINTS = (
     Case(
         "unique among a few rows, which are alike",
         ("CREATE UNIQUE INDEX few ON items (colour) WHERE sku IN (140, 148)",),
-        failed="few",
+        single="few",
     ),
     Case(
         "unique in the end among a few rows",
@@ -409,7 +409,7 @@ CONSTRAINTS = (
             "UPDATE items SET shelf = -1 WHERE sku IN (140, 148)",
             f"ALTER TABLE items ADD CONSTRAINT few UNIQUE (colour, shelf) {DEFERRED}",
         ),
-        failed="few",
+        single="few",
     ),
     Case(
         "a column computed from it",

@@ -375,6 +375,11 @@ def _write_back(
         ],
         left=tally.left,
         left_examples=[{"column": column, "key": key} for column, key in tally.left_examples],
+        refused=tally.refused,
+        refused_examples=[
+            {"column": column, "key": key, "error": said}
+            for column, key, said in tally.refused_examples
+        ],
         other_runs=note.others,
         side_effects=list(rehearsed.side_effects),
         journal=where,

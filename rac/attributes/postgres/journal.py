@@ -113,3 +113,6 @@ class Journal(ABC):
             written: entries that are new, or say something else than before.
             gone: entries of cells that were given back, or are somebody else's now.
         """
+
+    def rolled_back(self) -> None:  # noqa: B027 - what lies in the database needs nothing
+        """Hear that the server has refused the open transaction and kept nothing of it."""

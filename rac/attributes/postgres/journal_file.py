@@ -151,6 +151,11 @@ class FileJournal(Journal):
         connection.commit()
         self._end(_COMMITTED)
 
+    def rolled_back(self) -> None:
+        """Hear that the server has refused the open transaction and kept nothing of it."""
+        if self._open is not None:
+            self._end(_ABORTED)
+
     def _end(self, outcome: str) -> None:
         assert self._open is not None  # noqa: S101 - who calls has opened one
         change, self._open = self._open, None

@@ -39,6 +39,16 @@ class CellBatch:
     before: list[str | None]
     values: list[str]
 
+    def halves(self) -> tuple[CellBatch, CellBatch]:
+        """Give the cells of a batch, two or more, as two batches."""
+        middle = len(self.keys) // 2
+        return self._cut(slice(None, middle)), self._cut(slice(middle, None))
+
+    def _cut(self, part: slice) -> CellBatch:
+        return CellBatch(
+            self.name, self.column, self.keys[part], self.before[part], self.values[part]
+        )
+
 
 def cell_batches(ledger: Ledger, schema: Schema) -> Iterator[CellBatch]:
     """Give what a run wants written, in the ledger's order."""

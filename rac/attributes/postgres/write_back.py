@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import psycopg
 
 _EXAMPLES = 3
+_MOST_REFUSED = 1000
+# SQLSTATE classes of errors about what is to be stored: data exceptions, violated constraints, and
+# what triggers raise themselves. https://www.postgresql.org/docs/current/errcodes-appendix.html
+_ABOUT_THE_CELL = ("22", "23", "P0")
 
 
 @dataclass
@@ -32,15 +36,20 @@ class Tally:
         otherwise: those of them that the database stored otherwise than they were sent.
         left: cells that were not set, since they were not as read any more, or since the database
             lets nobody set them without an error.
+        refused: cells that the database refuses to hold, each with an error of its own; they stay
+            as they were.
         stored_examples: some of ``otherwise``.
         left_examples: columns and keys of some of ``left``.
+        refused_examples: columns, keys and errors of some of ``refused``.
     """
 
     written: int = 0
     otherwise: int = 0
     left: int = 0
+    refused: int = 0
     stored_examples: list[Entry] = field(default_factory=list)
     left_examples: list[tuple[str, str]] = field(default_factory=list)
+    refused_examples: list[tuple[str, str, str]] = field(default_factory=list)
 
     def add(self, entries: Sequence[Entry], column: str, left: Sequence[str]) -> None:
         """Count what one transaction did."""
@@ -50,6 +59,20 @@ class Tally:
         self.left += len(left)
         self.stored_examples = (self.stored_examples + odd)[:_EXAMPLES]
         self.left_examples = (self.left_examples + [(column, key) for key in left])[:_EXAMPLES]
+
+    def refuse(self, column: str, key: str, said: str) -> None:
+        """Count a cell that the database refuses.
+
+        Raises:
+            JobFailed: it is one too many: this is no matter of single rows.
+        """
+        self.refused += 1
+        self.refused_examples = [*self.refused_examples, (column, key, said)][:_EXAMPLES]
+        if self.refused > _MOST_REFUSED:
+            raise JobFailed(
+                f"column {column!r}: the database refuses more than {_MOST_REFUSED:,} cells; the "
+                f"last is that of row {key!r}: {said}"
+            )
 
 
 def apply_batch(
@@ -63,7 +86,8 @@ def apply_batch(
     """Write a batch where its cells are as they were, or hold an earlier run's fill.
 
     Cells that the journal has under this run are done: written by it before it was killed, and
-    perhaps changed by somebody since.
+    perhaps changed by somebody since. Where the database refuses a batch, its halves are written
+    one after the other, down to the single cells that it refuses: these are left and counted.
 
     Args:
         connection: to the server.
@@ -74,8 +98,33 @@ def apply_batch(
         tally: counts what was done.
 
     Raises:
-        JobFailed: a row is not there any more once a cell of it was set.
+        JobFailed: a row is not there any more once a cell of it was set, or very many cells are
+            refused.
     """
+    import psycopg
+
+    try:
+        _apply_whole(connection, shape, batch, journal, run, tally)
+    except psycopg.Error as error:
+        if (error.sqlstate or "")[:2] not in _ABOUT_THE_CELL:
+            raise
+        connection.rollback()
+        journal.rolled_back()
+        if len(batch.keys) == 1:
+            tally.refuse(batch.column, batch.keys[0], str(error).strip())
+            return
+        for half in batch.halves():
+            apply_batch(connection, shape, half, journal, run, tally)
+
+
+def _apply_whole(
+    connection: psycopg.Connection[Any],
+    shape: TableShape,
+    batch: CellBatch,
+    journal: Journal,
+    run: int,
+    tally: Tally,
+) -> None:
     journal.begin(connection)
     earlier = journal.entries(connection, batch.column, batch.keys)
     cells = [

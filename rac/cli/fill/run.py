@@ -296,6 +296,12 @@ def _print_database(database: WrittenBack) -> None:
             f"not set: {database.left:,} cells that were changed meanwhile, or that the database "
             f"lets nobody set; row {one_left['key']}, column {one_left['column']} is one"
         )
+    if database.refused:
+        one_refused = database.refused_examples[0]
+        tell(
+            f"refused by the database: {database.refused:,} cells, which stay as they were; row "
+            f"{one_refused['key']}, column {one_refused['column']}: {one_refused['error']}"
+        )
     if database.other_runs:
         tell(f"fills of other runs: {database.other_runs:,} cells; they teach nothing, and stay")
     if database.side_effects:
