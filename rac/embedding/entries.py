@@ -286,5 +286,8 @@ def _told() -> Iterator[None]:
         if code is not None and code not in _DAMAGE and code & 0xFF in _HINDRANCES:
             raise EntriesFault(_HINDRANCES[code & 0xFF]) from error
         raise EntriesDamaged(f"{FILE}: {error}") from error
+    except UnicodeError as error:
+        # The message about a damaged catalogue quotes it.
+        raise EntriesDamaged(f"{FILE} holds other tables than a cache does") from error
     except MemoryError as error:
         raise EntriesDamaged(f"{FILE}: a length in it is beyond all measure") from error
