@@ -127,29 +127,14 @@ class Entries:
         Raises:
             EntriesFault: the file cannot be read, or not any more.
         """
-        found: dict[bytes, memoryview] = {}
-        damaged: set[bytes] = set()
-        wanted, stored_bytes = set(keys), _CHECK_BYTES + self._value_bytes
         with self._lock, _told():
-            connection = self._opened()
-            for start in range(0, len(keys), _TOGETHER):
-                some = keys[start : start + _TOGETHER]
-                places = ",".join("?" * len(some))
-                query = f"SELECT key, value FROM entries WHERE key IN ({places})"  # noqa: S608 - places only
-                for key, stored in connection.execute(query, some).fetchall():
-                    # What tables declare and queries ask for binds nobody who changes bits.
-                    if key in wanted and isinstance(stored, bytes) and len(stored) == stored_bytes:
-                        value = memoryview(stored)[_CHECK_BYTES:]
-                        if stored.startswith(self._check(key, value)):
-                            found[key] = value
-                            continue
-                    damaged.add(key)
-        return found, damaged
+            return self._read(self._opened(), keys)
 
     def put(self, values: Mapping[bytes, bytes]) -> None:
         """Add values, or put them into the place of others, all or none.
 
         Raises:
+            EntriesDamaged: they are not found again.
             EntriesFault: that cannot be done.
         """
         rows = [(key, self._check(key, value) + value) for key, value in values.items()]
@@ -160,6 +145,9 @@ class Entries:
                 connection.executemany(
                     "INSERT OR REPLACE INTO entries (key, value) VALUES (?, ?)", rows
                 )
+                # Pages may be sound, each by itself, and in the wrong order.
+                if len(self._read(connection, list(values))[0]) < len(values):
+                    raise EntriesDamaged(f"{FILE} does not give what was put into it")
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -174,6 +162,26 @@ class Entries:
         if self._connection is None:
             raise EntriesFault("it is closed")
         return self._connection
+
+    def _read(
+        self, connection: sqlite3.Connection, keys: Sequence[bytes]
+    ) -> tuple[dict[bytes, memoryview], set[bytes]]:
+        found: dict[bytes, memoryview] = {}
+        damaged: set[bytes] = set()
+        wanted, stored_bytes = set(keys), _CHECK_BYTES + self._value_bytes
+        for start in range(0, len(keys), _TOGETHER):
+            some = keys[start : start + _TOGETHER]
+            places = ",".join("?" * len(some))
+            query = f"SELECT key, value FROM entries WHERE key IN ({places})"  # noqa: S608 - places only
+            for key, stored in connection.execute(query, some).fetchall():
+                # What tables declare and queries ask for binds nobody who changes bits.
+                if key in wanted and isinstance(stored, bytes) and len(stored) == stored_bytes:
+                    value = memoryview(stored)[_CHECK_BYTES:]
+                    if stored.startswith(self._check(key, value)):
+                        found[key] = value
+                        continue
+                damaged.add(key)
+        return found, damaged
 
     def _check(self, key: bytes, value: bytes | memoryview) -> bytes:
         """Give the checksum of a value, its key and its size."""
@@ -278,5 +286,8 @@ def _told() -> Iterator[None]:
         if code is not None and code not in _DAMAGE and code & 0xFF in _HINDRANCES:
             raise EntriesFault(_HINDRANCES[code & 0xFF]) from error
         raise EntriesDamaged(f"{FILE}: {error}") from error
+    except UnicodeError as error:
+        # The message about a damaged catalogue quotes it.
+        raise EntriesDamaged(f"{FILE} holds other tables than a cache does") from error
     except MemoryError as error:
         raise EntriesDamaged(f"{FILE}: a length in it is beyond all measure") from error

@@ -150,6 +150,17 @@ def page(number: int, content: bytes) -> Damage:
     return spoil
 
 
+def catalogue(old: bytes, new: bytes) -> Damage:
+    """Change the statement that the database keeps of its table."""
+
+    def spoil(folder: Path) -> None:
+        content = (folder / FILE).read_bytes()
+        assert old in content[:PAGE]
+        (folder / FILE).write_bytes(content[:PAGE].replace(old, new) + content[PAGE:])
+
+    return spoil
+
+
 def remove(name: str) -> Damage:
     return lambda folder: (folder / name).unlink()
 
@@ -241,6 +252,10 @@ SET_ASIDE: dict[str, Damage] = {
     "a view": sql("ALTER TABLE entries RENAME TO e", "CREATE VIEW entries AS SELECT * FROM e"),
     "another table": sql("DROP TABLE entries", "CREATE TABLE entries (key, value)"),
     "no table": sql("DROP TABLE entries"),
+    # The first page's end holds the catalogue: what the database says of it need not be text.
+    "a catalogue in another encoding": catalogue(b"entries", b"entri\xd5s"),
+    "a catalogue of another statement": catalogue(b"CREATE", b"DELETE"),
+    "a catalogue of another type": catalogue(b"BLOB", b"TEXT"),
     "a file for the folder": whole_folder(lambda folder: _write(folder, b"no folder")),
     "a link for the folder": whole_folder(linked_folder),
     "a dead link for the folder": whole_folder(dead_link),
@@ -613,8 +628,8 @@ def ask_and_keep(home: Path) -> tuple[int, list[str]]:
         known = cache.get_many(KEPT)
         cache.put({key: KEPT[key] for key in KEPT if key not in known})
         again = cache.get_many(KEPT)
-        # Unless it was while keeping that the damage was felt.
-        assert len(again) == len(KEPT) or "is set aside" in told[0]
+        # What was kept just now is known, unless it was thereby that the damage was felt.
+        assert again.keys() >= KEPT.keys() - known.keys() or "is set aside" in "".join(told)
         for key, found in [*known.items(), *again.items()]:
             for kind in (0, 1):
                 assert found[kind].tobytes() == KEPT[key][kind].tobytes()
@@ -636,7 +651,7 @@ def flip_bits(pristine: Path, killed: Path, copy: Path) -> None:
             pruned = prune_caches(0, copy)
             assert (pruned.left, list(copy.iterdir())) == ([], []), where
         # Else the bits would not lie where it matters.
-        assert felt > FLIPS // 8, felt
+        assert felt > FLIPS // 12, felt
 
 
 def test_no_flipped_bit_gives_a_wrong_embedding(place: Place, tmp_path: Path) -> None:
