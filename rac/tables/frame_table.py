@@ -63,7 +63,7 @@ def frame_kind(source: object) -> FrameKind | None:
     origins = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(source).__mro__}
     for package in ("pandas", "polars"):
         if (package, "DataFrame") in origins:
-            return package  # type: ignore[return-value]
+            return package
         if (package, "Series") in origins:
             return "images"
     if ("datasets", "Dataset") in origins:
@@ -124,7 +124,9 @@ class FrameTable(Table):
             self._columns = dict(columns)
             lengths = {len(cells) for cells in self._columns.values()}
             if len(lengths) > 1:
-                raise InputError(f"{source}: columns of {sorted(lengths)} cells cannot be one table")
+                raise InputError(
+                    f"{source}: columns of {sorted(lengths)} cells cannot be one table"
+                )
             self._rows = max(lengths, default=0)
             if kind in ("arrow", "datasets"):
                 metadata = _arrow_schema(frame).metadata

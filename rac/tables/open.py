@@ -57,7 +57,9 @@ def open_table(
     asked = {"image": image, "label": label, "text": text, "id": id}
     if isinstance(source, Table):
         if split is not None or any(asked.values()):
-            raise InputError(f"{source.source} is open already; name its columns where it is opened")
+            raise InputError(
+                f"{source.source} is open already; name its columns where it is opened"
+            )
         return source
     if not isinstance(source, str | Path):
         if split is not None:
