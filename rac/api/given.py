@@ -84,7 +84,11 @@ def take(data: Data, limits: ImageLimits | None, columns: ColumnNames) -> Given:
     allowed = limits or ImageLimits()
     if kind == "images":
         allowed = replace(allowed, allow_outside=True)
-    return Given(open_table(data, **columns), allowed, data, kind)
+    table = open_table(data, **columns)
+    if table.base is not None:
+        # A program may go to another folder meanwhile.
+        table.base = table.base.absolute()
+    return Given(table, allowed, data, kind)
 
 
 def as_frame(found: pa.Table, kind: FrameKind | None) -> Any:
