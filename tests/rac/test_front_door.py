@@ -31,6 +31,7 @@ from rac.api.model import Model
 from rac.classifier import RacClassifier
 from rac.errors import InputError, JobFailed
 from rac.images import ImageLimits
+from tests.fake_hub import FakeHub
 from tests.toy import ToyEncoder, toy_image, write_toy_images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -302,46 +303,9 @@ def test_an_encoder_of_another_name_is_refused_when_it_is_loaded(
 # --- the hub -------------------------------------------------------------------------------------
 
 
-class FakeHub:
-    """Repositories are folders; nothing leaves this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.asked: dict[str, Any] = {}
-
-    def HfApi(self, token: str | None = None) -> FakeHub:  # noqa: N802
-        return self
-
-    def create_repo(self, repo_id: str, **_: Any) -> Any:
-        (self.folder / repo_id).mkdir(parents=True, exist_ok=True)
-        return types.SimpleNamespace(repo_id=repo_id)
-
-    def upload_folder(self, repo_id: str, folder_path: Path, **_: Any) -> str:
-        shutil.copytree(folder_path, self.folder / repo_id, dirs_exist_ok=True)
-        return f"https://hub/{repo_id}"
-
-    def hf_hub_download(self, repo_id: str, filename: str, **_: Any) -> str:
-        return str(self.folder / repo_id / filename)
-
-    def snapshot_download(self, repo_id: str, *, allow_patterns: list[str], **asked: Any) -> str:
-        from huggingface_hub.utils import filter_repo_objects
-
-        self.asked = asked
-        origin, copy = self.folder / repo_id, self.folder / "copies" / repo_id
-        files = [str(path.relative_to(origin)) for path in origin.rglob("*") if path.is_file()]
-        for name in filter_repo_objects(files, allow_patterns=allow_patterns):
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(origin / name, copy / name)
-        return str(copy)
-
-
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    fake = FakeHub(tmp_path / "hub")
-    for name in ("HfApi", "hf_hub_download"):
-        monkeypatch.setattr(f"huggingface_hub.hub_mixin.{name}", getattr(fake, name))
-    monkeypatch.setattr("rac.api.model.snapshot_download", fake.snapshot_download)
-    return fake
+    return FakeHub.instead_of_the_real_one(tmp_path / "hub", monkeypatch)
 
 
 def test_a_model_goes_to_a_hub_and_comes_back(
