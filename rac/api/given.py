@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from rac.images import ImageLimits
 from rac.tables import Table, open_table
-from rac.tables.frame_table import Frame, FrameKind, frame_kind
+from rac.tables.frame_table import Frame, FrameKind, FrameTable, frame_kind
 from rac.tables.imagefolder_table import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def take(data: Data, limits: ImageLimits | None, columns: ColumnNames) -> Given:
     """
     if isinstance(data, str | Path) and Path(data).suffix.lower() in IMAGE_SUFFIXES:
         data = [data]
-    kind = frame_kind(data)
+    kind = data.kind if isinstance(data, FrameTable) else frame_kind(data)
     allowed = limits or ImageLimits()
     if kind == "images":
         allowed = replace(allowed, allow_outside=True)
@@ -88,7 +88,7 @@ def take(data: Data, limits: ImageLimits | None, columns: ColumnNames) -> Given:
     if table.base is not None:
         # A program may go to another folder meanwhile.
         table.base = table.base.absolute()
-    return Given(table, allowed, data, kind)
+    return Given(table, allowed, table.frame if isinstance(table, FrameTable) else data, kind)
 
 
 def as_frame(found: pa.Table, kind: FrameKind | None) -> Any:

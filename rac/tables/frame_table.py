@@ -85,6 +85,10 @@ class FrameTable(Table):
     A pandas index that has a name is a column of that name. Columns of mixed kinds are read as
     text. The frame itself is never changed.
 
+    Attributes:
+        frame: what the program holds.
+        kind: of frame.
+
     Args:
         frame: what the program holds.
         asked: columns asked for by role.
@@ -107,6 +111,7 @@ class FrameTable(Table):
         kind = frame_kind(frame)
         if kind is None:
             raise InputError(_not_a_frame(frame))
+        self.frame = frame
         self.kind: FrameKind = kind
         source = _WHOLE[kind]
         self._data: Any = frame if kind == "datasets" and not added else None

@@ -109,6 +109,11 @@ def test_no_public_name_is_that_of_a_module() -> None:
         rac.nonsense  # noqa: B018
 
 
+def test_type_checkers_are_told_that_the_packages_are_typed() -> None:
+    for package in ("rac", "retrieval_index", "eval", "training"):
+        assert (ROOT / package / "py.typed").is_file()
+
+
 def test_every_public_name_says_what_it_is_with_an_example() -> None:
     shown = set(rac.__all__) - {"__version__", "InputError", "JobFailed", "load_encoder", "Memory"}
     for name in shown:
@@ -289,6 +294,36 @@ def test_a_model_is_saved_loaded_and_read_by_the_command(
     (folder / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(InputError, match="vouches for"):
         rac.load(folder)
+
+
+def test_a_memory_with_an_encoder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.cli import run
+
+    monkeypatch.setattr("rac.encoders.load_encoder", lambda name, **_: ToyEncoder(name))
+    names = write_toy_images(tmp_path / "photos", COLOURS)
+    lines = [f"photos/{name},{colour}" for name, colour in zip(names, COLOURS, strict=True)]
+    (tmp_path / "items.csv").write_text("\n".join(["image,label", *lines]) + "\n")
+    run(
+        [
+            *("fit", "--data.train", "items.csv", "--data.val", "items.csv"),
+            *("--data.encoder", "tuned", "--data.memory_encoder", "frozen"),
+            *("--trainer.default_root_dir", "run", "--trainer.enable_progress_bar", "false"),
+            *("--trainer.max_epochs", "1"),
+        ]
+    )
+    model = rac.load("run/model")
+    found = model.predict(["photos/" + names[0], b"text"], **quiet)
+    assert found.labels == ["red", None]
+    assert model.memory_encoder is not None
+    assert (model.encoder.name, model.memory_encoder.name) == ("toy", "toy")
+    with pytest.raises(InputError, match="the encoder differs"):
+        rac.load("run/model", memory_encoder=ToyEncoder("tuned"))
+    again = Model.from_pretrained(
+        "run/model", encoder=ToyEncoder("tuned"), memory_encoder=ToyEncoder("frozen")
+    )
+    assert again.predict(["photos/" + names[0]], **quiet).labels == ["red"]
 
 
 def test_an_encoder_of_another_name_is_refused_when_it_is_loaded(
@@ -551,6 +586,16 @@ def test_a_table_with_a_name_gives_the_path_of_its_copy(
     assert found.frame == Path("run/filled.csv")
     assert isinstance(found.ledger, pa.Table)
     assert pandas.read_csv(found.frame).colour.notna().sum() == 69
+
+
+def test_a_frame_that_was_opened_before_is_a_frame_still(catalogue: dict[str, Any]) -> None:
+    frame = pandas.DataFrame(catalogue).rename(columns={"image": "front"})
+    table = rac.open_table(frame, image="front")
+    found = rac.fill(table, {"colour": {"target_precision": 0.8}}, **quiet)
+    assert isinstance(found.frame, pandas.DataFrame)
+    assert rac.embed(table, **quiet).ok.sum() == 69
+    with pytest.raises(InputError, match="is open"):
+        rac.embed(table, image="front", **quiet)
 
 
 def test_a_frame_without_rows_is_filled_with_nothing(tmp_path: Path) -> None:
