@@ -85,6 +85,10 @@ def take(data: Data, limits: ImageLimits | None, columns: ColumnNames) -> Given:
     if kind == "images":
         allowed = replace(allowed, allow_outside=True)
     table = open_table(data, **columns)
+    if isinstance(table, FrameTable):
+        # Pictures that this program holds already are no larger for being looked at.
+        most = max(allowed.max_bytes, table.largest_picture)
+        allowed = replace(allowed, max_bytes=most)
     if table.base is not None:
         # A program may go to another folder meanwhile.
         table.base = table.base.absolute()

@@ -47,8 +47,8 @@ _WHOLE = {
     "arrow": "the Arrow table",
     "images": "the images",
 }
-# Pictures are encoded batch by batch.
-_PICTURES = 128
+# Pictures are written down batch by batch.
+_PICTURES = 64
 _IMAGE = "image"
 
 _Cells: TypeAlias = pa.ChunkedArray | PictureColumn
@@ -147,6 +147,12 @@ class FrameTable(Table):
     def num_rows(self) -> int:
         """Give the number of rows."""
         return self._rows
+
+    @property
+    def largest_picture(self) -> int:
+        """Bytes of the largest picture or array among the cells, as it will be read."""
+        columns = self._columns.values()
+        return max((one.largest for one in columns if isinstance(one, PictureColumn)), default=0)
 
     def _read(self, size: int) -> Iterator[pa.RecordBatch]:
         if self._data is not None:

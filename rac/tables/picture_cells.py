@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 from rac.errors import InputError
+from rac.images.colour import to_rgb
 
 CELL = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How such a cell is stored: the layout of a Hugging Face image."""
 
-# What PNG holds without loss; everything else is turned into RGB.
-_PNG_MODES = frozenset({"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"})
 _CHANNELS = (1, 3, 4)
+# Of a bitmap, in bytes; the padding is that of a row, at most.
+_HEADING = 64
+_PADDING = 3
 
 
 def is_picture(cell: object) -> bool:
@@ -33,7 +35,10 @@ def is_picture(cell: object) -> bool:
 
 
 class PictureColumn:
-    """N image cells of any kind; each is encoded once, when it is first asked for.
+    """N image cells of any kind; each is encoded when it is asked for.
+
+    Attributes:
+        largest: bytes that the largest of them will be, among pictures and arrays.
 
     Args:
         cells: pictures of PIL, arrays, bytes, paths or URLs, Hugging Face images; None, NaN or
@@ -49,18 +54,24 @@ class PictureColumn:
         self._cells = list(cells)
         for row, cell in enumerate(self._cells):
             _check(cell, f"{where}, row {row}")
-        self._encoded: list[dict[str, Any] | None] = [None] * len(self._cells)
+        self.largest = max(map(_size, self._cells), default=0)
 
     def __len__(self) -> int:
         return len(self._cells)
 
     def slice(self, start: int, length: int) -> pa.Array:
         """Give at most ``length`` cells from ``start`` on, of type :data:`CELL`."""
-        rows = range(start, min(start + length, len(self)))
-        for row in rows:
-            if self._encoded[row] is None:
-                self._encoded[row] = _encoded(self._cells[row])
-        return pa.array([self._encoded[row] for row in rows], CELL)
+        return pa.array([_encoded(cell) for cell in self._cells[start : start + length]], CELL)
+
+
+def _size(cell: object) -> int:
+    if isinstance(cell, Image.Image):
+        height, width = cell.height, cell.width
+    elif isinstance(cell, np.ndarray):
+        height, width = cell.shape[:2]
+    else:
+        return 0
+    return height * (3 * width + _PADDING) + _HEADING
 
 
 def _check(cell: object, where: str) -> None:
@@ -106,7 +117,7 @@ def _encoded(cell: Any) -> dict[str, Any]:
         cell = Image.fromarray(np.ascontiguousarray(flat)) if flat.size else None
     if cell is None or 0 in cell.size:
         return {"bytes": None, "path": None}
-    return {"bytes": _unread(cell) or _as_png(cell), "path": None}
+    return {"bytes": _unread(cell) or _as_bitmap(cell), "path": None}
 
 
 def _unread(picture: Image.Image) -> bytes | None:
@@ -132,17 +143,14 @@ def _unread(picture: Image.Image) -> bytes | None:
     return data
 
 
-def _as_png(picture: Image.Image) -> bytes:
+def _as_bitmap(picture: Image.Image) -> bytes:
+    """Write the pixels down as they are: packing them would take longer than embedding them."""
     out = io.BytesIO()
-    more: dict[str, Any] = {}
     try:
-        if picture.mode not in _PNG_MODES:
-            picture = picture.convert("RGB")
-        exif = picture.getexif()
-        if len(exif):
-            # Among others, which side is up.
-            more["exif"] = exif
-        picture.save(out, "PNG", compress_level=1, **more)
+        upright = ImageOps.exif_transpose(picture)
+        # By which some pixel formats are read.
+        upright.format = picture.format
+        to_rgb(upright).save(out, "BMP")
     except Exception as error:  # decoders raise almost every kind there is
         # Text is no image, and so the row is put aside like any other bad one.
         return f"a picture that PIL cannot decode: {error}".encode()

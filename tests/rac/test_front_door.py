@@ -140,6 +140,13 @@ def test_embeddings_of_every_kind_of_frame(kind: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(pictures.vectors, found.vectors[[0, 2]], atol=1e-6)
 
 
+def test_a_picture_may_be_larger_than_a_file_may_be() -> None:
+    """The bound on bytes is for files of others; these are in memory already."""
+    large = toy_image("red").resize((200, 200))
+    found = rac.embed([large, b"x" * 2000], limits=ImageLimits(max_bytes=1000), **quiet)
+    assert found.ok.tolist() == [True, False]
+
+
 def test_a_relative_table_is_found_again_after_the_working_folder_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

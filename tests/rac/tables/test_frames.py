@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from rac.errors import InputError
-from rac.images import decode_image
+from rac.images import BadImage, decode_image
 from rac.tables import Columns, Item, Table, open_table, write_like
 from tests.toy import toy_image
 
@@ -143,7 +143,7 @@ def test_pictures_arrays_bytes_and_paths_in_one_sequence(tmp_path: Path) -> None
         np.testing.assert_array_equal(pixels_of(cell)[:, :, 1], grey)
     assert found[5] == found[6] == out.getvalue()
     assert found[7:] == [str(tmp_path / "x.png"), "y.png", *[None] * 3, "z.png", None, None]
-    # Encoded once, and so the same the second time.
+    # The same the second time.
     assert [item.image for item in items_of(table, 2)] == found
 
 
@@ -154,6 +154,26 @@ def test_pictures_of_any_mode_are_what_their_file_would_be(mode: str) -> None:
     )  # fmt: skip
     item = items_of(open_table([picture]))[0]
     assert pixels_of(item.image).shape == (20, 24, 3)
+    out = io.BytesIO()
+    if mode in ("L", "LA", "P", "RGBA", "I;16", "1"):
+        picture.save(out, "PNG")
+        np.testing.assert_array_equal(pixels_of(item.image), pixels_of(out.getvalue()))
+
+
+def test_a_cmyk_jpeg_looks_the_same_read_or_unread() -> None:
+    """What PIL inverts in such a file is told by the file's kind, which a copy would lose."""
+    out = io.BytesIO()
+    toy_image("green").convert("CMYK").save(out, "JPEG", quality=95)
+    opened = Image.open(io.BytesIO(out.getvalue()))
+    opened.load()
+    item = items_of(open_table([opened]))[0]
+    np.testing.assert_array_equal(pixels_of(item.image), pixels_of(out.getvalue()))
+
+
+def test_a_picture_that_cannot_be_converted_is_a_bad_one() -> None:
+    item = items_of(open_table([Image.new("La", (4, 4))]))[0]
+    with pytest.raises(BadImage, match="not-an-image"):
+        decode_image(item.image)
 
 
 def test_a_picture_that_was_not_read_yet_is_its_file(tmp_path: Path) -> None:
