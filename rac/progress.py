@@ -56,6 +56,19 @@ def progress_bar(description: str, total: int | None, *, shown: bool = True) -> 
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=_bar_console()) as progress:
         task = progress.add_task(description, total=total)
         yield lambda steps: progress.advance(task, steps)
+
+
+def _bar_console() -> Console:
+    """Give what a bar is drawn on: the error stream, or a notebook that can show moving things."""
+    console = Console(stderr=True)
+    if not console.is_jupyter:
+        return console
+    try:
+        import ipywidgets  # noqa: F401
+    except ImportError:
+        # Rich would warn at every step. As on any stream, the bar is then shown when it is full.
+        return Console(stderr=True, force_jupyter=False)
+    return console

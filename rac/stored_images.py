@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from rac.errors import InputError, JobFailed
-from rac.tables import open_table
+from rac.tables import Table, open_table
 
 
 def stored_images(source: str, ids: Collection[str], *, id: str | None = None) -> dict[str, bytes]:
@@ -22,17 +22,25 @@ def stored_images(source: str, ids: Collection[str], *, id: str | None = None) -
     Returns:
         Encoded images by id; rows that are not there, or whose cell holds no bytes, are left out.
     """
-    found: dict[str, bytes] = {}
     if source.startswith("hub:"):
-        return found
+        return {}
     try:
-        table = open_table(source, id=id)
-        for batch in table.batches():
-            for item in table.items(batch):
-                if item.id in ids and isinstance(item.image, bytes):
-                    found.setdefault(item.id, item.image)
-            if len(found) == len(ids):
-                break
+        return images_in(open_table(source, id=id), ids)
     except (InputError, JobFailed):
-        return found
+        return {}
+
+
+def images_in(table: Table, ids: Collection[str]) -> dict[str, bytes]:
+    """Read the images of a few rows of an open table, as :func:`stored_images` does.
+
+    Raises:
+        InputError, JobFailed: the table cannot be read to the end.
+    """
+    found: dict[str, bytes] = {}
+    for batch in table.batches():
+        for item in table.items(batch):
+            if item.id in ids and isinstance(item.image, bytes):
+                found.setdefault(item.id, item.image)
+        if len(found) == len(ids):
+            break
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rac.branches.base import Floats
-from rac.zero_shot import readable_name
+from rac.zero_shot_classification import readable_name
 
 if TYPE_CHECKING:
     from rac.encoders import Encoder

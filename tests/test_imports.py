@@ -18,8 +18,10 @@ MAY_IMPORT = {
     "rac": {"retrieval_index", "eval"},
     "training": {"retrieval_index", "eval", "rac"},
 }
-# The top of the house: the one place that may import everything.
-TOP = "rac.cli"
+# The top of the house, which may import everything: the command line and the front door for Python.
+TOP = ("rac.cli", "rac.api")
+# The package itself names what lies behind the door; it imports nothing before it is asked for.
+DOOR = "rac"
 
 
 def module_name(path: Path) -> str:
@@ -62,9 +64,9 @@ def test_a_room_imports_only_from_below(room: str) -> None:
     wrong = [
         f"{name} imports {imported}"
         for name, path in modules().items()
-        if name.split(".")[0] == room and not name.startswith(TOP)
+        if name.split(".")[0] == room and not name.startswith(TOP) and name != DOOR
         for imported in imports_of(path)
-        if imported.split(".")[0] in forbidden or imported.startswith(f"{TOP}.")
+        if imported.split(".")[0] in forbidden or imported.startswith(TOP)
     ]
     assert modules(), "the test looks at no module at all"
     assert wrong == []

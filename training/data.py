@@ -28,6 +28,7 @@ from training.texts import TextMode
 if TYPE_CHECKING:
     from rac.embedding import Features
     from rac.encoders import Encoder
+    from rac.images import ImageLimits
     from rac.tables import Item, Table
 
 Batch = dict[str, torch.Tensor]
@@ -341,6 +342,8 @@ class TableData(FeatureData):
         self.max_bad = max_bad
         self.features: dict[str, Features] = {}
         self.opened: dict[str, Table] = {}
+        self.limits: ImageLimits | None = None
+        self.progress = True
         self._encoder: Encoder | None = None
 
     @property
@@ -392,9 +395,8 @@ class TableData(FeatureData):
             if source is None:
                 raise InputError(f"no table to {stage} on; name one with --data.{option} TABLE")
             from rac.embedding import EmbeddingCache, collect_features, embed_table
-            from rac.tables import open_table
 
-            table = self.opened[stage] = open_table(source, **self.columns)
+            table = self.opened[stage] = self.open(stage, source)
             with EmbeddingCache(self.encoder) as cache:
                 batches = embed_table(
                     table,
@@ -402,11 +404,23 @@ class TableData(FeatureData):
                     batch_size=self.embed_batch_size,
                     max_bad=self.max_bad,
                     cache=cache,
+                    limits=self.limits,
                     description=f"embedding {option}",
+                    progress=self.progress,
                 )
                 found = collect_features(batches, self.encoder)
             self.features[stage] = found if self.memory is None else self._both(found, stage)
         return self.features[stage]
+
+    def open(self, stage: str, source: str) -> Table:
+        """Open the table of a stage.
+
+        Raises:
+            InputError: there is no such table, or a column is not there.
+        """
+        from rac.tables import open_table
+
+        return open_table(source, **self.columns)
 
     @property
     def asked_of_a_model(self) -> dict[str, str | None]:
@@ -489,6 +503,8 @@ class TableData(FeatureData):
             self.opened["fit"].base,
             self.encoder,
             batch_size=self.embed_batch_size,
+            limits=self.limits,
+            progress=self.progress,
         )
         if found is None:
             return None

@@ -160,7 +160,31 @@ def fit_classifier(
         reweight_from_epoch=reweight_from_epoch,
         learning_rate=learning_rate,
     )
-    pl.seed_everything(seed, verbose=False)
+    return train_heads(module, data, out=out, epochs=epochs, progress=progress)
+
+
+def train_heads(
+    module: CosineHeads,
+    data: FeatureData,
+    *,
+    out: str | Path | None = None,
+    epochs: int = 10,
+    progress: bool = False,
+) -> RacClassifier:
+    """Train heads on a data module, as ``rac train fit`` does, and export the best epoch.
+
+    Args:
+        module: new.
+        data: new; its seed is the seed of everything.
+        out: folder to write the model to; nothing is written if None.
+        epochs: at most; training stops early when macro accuracy does.
+        progress: whether Lightning shows its progress bar.
+
+    Raises:
+        InputError: there are fewer than two classes, or the rows cannot be used.
+        MemoryFault: ids are not unique, or features are not finite.
+    """
+    pl.seed_everything(data.seed, verbose=False)
     with tempfile.TemporaryDirectory(prefix="rac-fit-") as scratch, _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="cpu",
@@ -177,7 +201,7 @@ def fit_classifier(
         )
         trainer.fit(module, datamodule=data)
         restore_best(trainer, module)
-    settings = {"seed": seed, "epochs": trainer.current_epoch}
+    settings = {"seed": data.seed, "epochs": trainer.current_epoch}
     return finish(module, data, out, settings)
 
 

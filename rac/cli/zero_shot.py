@@ -62,7 +62,7 @@ def zero_shot(
     from rac.encoders.base import DEFAULT_TEMPLATES
     from rac.errors import InputError
     from rac.tables import open_table
-    from rac.zero_shot import classify_zero_shot
+    from rac.zero_shot_classification import classify_zero_shot
 
     if out is not None and out.suffix.lower() != ".parquet":
         raise InputError(f"{out}: predictions are written as .parquet")

@@ -15,6 +15,7 @@ from rac.embedding.stages import Stages
 from rac.embedding.stream import Rows, collect_features, embed_rows
 from rac.encoders import Encoder
 from rac.encoders.views import VIEWS, ViewEncoder
+from rac.images import ImageLimits
 from rac.progress import progress_bar
 from rac.tables import Item
 
@@ -41,6 +42,7 @@ def embed_views(
     encoder: Encoder,
     *,
     batch_size: int = 64,
+    limits: ImageLimits | None = None,
     progress: bool = True,
 ) -> tuple[Features, Integers] | None:
     """Embed every view of :data:`rac.encoders.views.VIEWS` of some items; known ones are cached.
@@ -51,6 +53,7 @@ def embed_views(
         base: the folder that relative image paths start from.
         encoder: what embeds.
         batch_size: images in one forward pass.
+        limits: bounds on images; the defaults of :class:`rac.images.ImageLimits` if None.
         progress: whether a progress bar is shown.
 
     Returns:
@@ -70,7 +73,7 @@ def embed_views(
                     base,
                     view,
                     cache=cache,
-                    limits=None,
+                    limits=limits,
                     stages=Stages(),
                 ):
                     batches.append(batch)

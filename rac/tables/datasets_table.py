@@ -55,11 +55,7 @@ class SavedDatasetTable(Table):
         return int(self._data.num_rows)
 
     def _read(self, size: int) -> Iterator[pa.RecordBatch]:
-        if not len(self._data):
-            return
-        rows = max(1, int(_BATCH_BYTES * len(self._data) / max(1, self._data.data.nbytes)))
-        for table in self._data.with_format("arrow").iter(batch_size=min(size, rows)):
-            yield from _one_batch(table, self.schema)
+        yield from dataset_batches(self._data, self.schema, size)
 
     def _write(self, path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         from datasets import Dataset, Features
@@ -142,6 +138,21 @@ class HubTable(Table):
 
     def _write(self, path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         write_parquet(path, schema, batches)
+
+
+def dataset_batches(data: Any, schema: pa.Schema, size: int) -> Iterator[pa.RecordBatch]:
+    """Read a ``datasets.Dataset`` in batches of at most ``size`` rows, fewer where they are large.
+
+    Args:
+        data: the data set; images stay as they are stored.
+        schema: the columns wanted.
+        size: most rows in a batch.
+    """
+    if not len(data):
+        return
+    rows = max(1, int(_BATCH_BYTES * len(data) / max(1, data.data.nbytes)))
+    for table in data.with_format("arrow").iter(batch_size=min(size, rows)):
+        yield from _one_batch(table, schema)
 
 
 def write_saved_dataset(

@@ -8,6 +8,7 @@ from pathlib import Path
 from rac.errors import InputError
 from rac.tables.csv_table import CsvTable
 from rac.tables.datasets_table import HubTable, SavedDatasetTable
+from rac.tables.frame_table import Frame, FrameTable
 from rac.tables.imagefolder_table import ImageFolderTable
 from rac.tables.jsonl_table import JsonlTable
 from rac.tables.parquet_table import ParquetTable
@@ -20,7 +21,7 @@ KINDS = (
 
 
 def open_table(
-    source: str | Path,
+    source: str | Path | Frame | Table,
     *,
     image: str | None = None,
     label: str | None = None,
@@ -34,7 +35,10 @@ def open_table(
         source: a ``.csv``, ``.tsv``, ``.parquet`` or ``.jsonl`` file; a folder that ``datasets``
             saved, or one of images; ``imagefolder:DIR``; ``hub:NAME``, ``hub:NAME:SPLIT`` or
             ``hub:NAME:CONFIG:SPLIT``; a data card's name with or without ``:SPLIT``. A card
-            without a split is all its splits, one after the other.
+            without a split is all its splits, one after the other. Or what a program holds: a
+            DataFrame of pandas or polars, a ``datasets.Dataset``, anything that gives itself as
+            Arrow, or a sequence of images (see :class:`rac.tables.frame_table.FrameTable`). A
+            table that is open already is given back.
         image: column with the images; None for the first that is called like one.
         label: column with the classes.
         text: column with captions.
@@ -44,9 +48,24 @@ def open_table(
     Raises:
         InputError: there is nothing of that name, it cannot be read, or a column is not there.
         JobFailed: the data of a card or of the hub cannot be fetched.
+
+    >>> import pandas
+    >>> shop = pandas.DataFrame({"photo": ["a.png"], "colour": ["red"], "sku": ["7"]})
+    >>> open_table(shop, label="colour").roles
+    Columns(image='photo', label='colour', text=None, id='sku')
     """
-    name = str(source)
     asked = {"image": image, "label": label, "text": text, "id": id}
+    if isinstance(source, Table):
+        if split is not None or any(asked.values()):
+            raise InputError(
+                f"{source.source} is open already; name its columns where it is opened"
+            )
+        return source
+    if not isinstance(source, str | Path):
+        if split is not None:
+            raise InputError(f"what is held in memory has no splits, so no split {split!r}")
+        return FrameTable(source, asked)
+    name = str(source)
     if name.startswith("imagefolder:"):
         folder = Path(name.removeprefix("imagefolder:")).expanduser()
         if split is not None:

@@ -9,7 +9,7 @@ import pytest
 
 from rac.errors import InputError
 from rac.tables import open_table
-from rac.zero_shot import classify_zero_shot
+from rac.zero_shot_classification import classify_zero_shot
 from tests.toy import ToyEncoder, write_toy_images
 
 
