@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rac.attributes.store import BATCH_ROWS, stretches
 from rac.attributes.undo import schema_of
 from rac.errors import InputError
 from rac.images import BadImage, ImageLimits, read_image_bytes
+from rac.page_pictures import decode_for_page
 from rac.tables import Table
 from retrieval_index.files import replace_file
 
@@ -124,7 +126,8 @@ def _shown(table: Table, batch: pa.RecordBatch, row: int, limits: ImageLimits) -
         data = read_image_bytes(item.image, table.base, limits)
     except BadImage as error:
         return _Shown(item.id, Thumbnail(None, str(error)), cells)
-    return _Shown(item.id, make_thumbnail(item.id or "-", lambda _: data, _SIDE), cells)
+    decode = partial(decode_for_page, limits=limits)
+    return _Shown(item.id, make_thumbnail(item.id or "-", lambda _: data, _SIDE, decode), cells)
 
 
 def _described(

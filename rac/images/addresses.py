@@ -72,8 +72,8 @@ def resolve(host: str, port: int, *, allow_private: bool, timeout_s: float) -> l
         timeout_s: seconds that the look-up may take.
 
     Raises:
-        BadImage: ``FETCH_FAILED`` when the name is unknown or not found in time; ``BLOCKED_HOST`` when any of its
-            addresses is not public and that is not allowed.
+        BadImage: ``FETCH_FAILED`` when the name is unknown or not found in time; ``BLOCKED_HOST``
+            when any of its addresses is not public and that is not allowed.
     """
     addresses = _look_up(host, port, timeout_s)
     if not allow_private:

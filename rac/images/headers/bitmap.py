@@ -11,7 +11,7 @@ _CORE_HEADER = 12
 _RUN_LENGTHS = (1, 2)
 _PALETTE_BITS = 8
 # Measured: Pillow's own decoders of these forms are written in Python.
-_RUN_LENGTH_SLOWNESS = 10
+_RUN_LENGTH_SLOWNESS = 20
 _NUMBERS_SLOWNESS = 100
 _MOST_RUN_LENGTH_BYTES = 4 << 20
 # The bytes that such a decoder gathers, once as it goes and once as a whole.

@@ -12,9 +12,7 @@ from rac.images.headers.header import PICTURE, RESULT, Header, Tally
 
 _START = b"\xff\x4f\xff\x51"
 _CODING, _CODING_OF_ONE, _TILE_PART, _DATA, _END = 0xFF52, 0xFF53, 0xFF90, 0xFF93, 0xFFD9
-# The decoder keeps four bytes for each number, and wavelets beside them.
-_SAMPLE = 4
-_WORK = 4
+_SAMPLE = 4  # bytes that the decoder keeps for each number
 _SLOWNESS = 6  # measured
 _TILE_PARTS = 16
 _MOST_CHANNELS = 4
@@ -56,7 +54,7 @@ def read_jpeg2000(data: bytes, tally: Tally) -> Header | None:
     return Header(
         width=width,
         height=height,
-        pixel_bytes=_SAMPLE * channels + _WORK * channels // 3 + PICTURE + RESULT,
+        pixel_bytes=_SAMPLE * channels + PICTURE + RESULT,
         fixed_bytes=_cut_bytes(data, stream + 2, size, tally),
         slowness=_SLOWNESS,
     )

@@ -122,7 +122,7 @@ def read_tiff(data: bytes, tally: Tally) -> Header | None:
 
 
 def _piece_bytes(values: dict[int, int], width: int, height: int, pixel_bits: int) -> int:
-    """Bytes of one strip or tile, which is unpacked whole before it becomes a part of the picture."""
+    """Bytes of one strip or tile, which is unpacked whole before it is put into the picture."""
     if _TILE_WIDTH in values:
         pixels = values[_TILE_WIDTH] * values.get(_TILE_HEIGHT, 1)
     elif values.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED:
