@@ -56,8 +56,9 @@ class FolderReader:
         """
         if "://" in reference:
             raise NoThumbnail("not fetched")
-        top = os.path.abspath(self.folder)
-        path = os.path.normpath(os.path.join(top, reference))
+        # With every link followed: a link of the folder may lead out of it.
+        top = os.path.realpath(self.folder)
+        path = os.path.realpath(os.path.join(top, reference))
         if not self.allow_outside and os.path.commonpath([top, path]) != top:
             raise NoThumbnail("outside the image folder")
         try:

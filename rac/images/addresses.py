@@ -12,9 +12,10 @@ from rac.images.faults import BadImage, Reason
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 # The well-known prefix of translators to IPv4; every other one (64:ff9b:1::/48) is a network's own.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Parts of global unicast that were given away for other ends than the internet, some of them after
-# this Python was made: examples (RFC 9637), dummies.
-_NEVER_ROUTED = (ipaddress.ip_network("3fff::/20"), ipaddress.ip_network("2001:db8::/32"))
+# Ranges given away for other ends than the internet, which older Pythons do not know as such.
+_NEVER_ROUTED = tuple(
+    ipaddress.ip_network(text) for text in ("192.0.0.0/24", "2001:db8::/32", "3fff::/20")
+)
 # The last 64 bits of an address of a host behind a tunnel (RFC 5214) begin so; one bit says whether
 # the address inside is unique in the world.
 _ISATAP = 0x00005EFE
@@ -32,6 +33,8 @@ def is_public(address: str) -> bool:
     (True, False, False)
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
+    if any(ip in network for network in _NEVER_ROUTED):
+        return False
     if isinstance(ip, ipaddress.IPv4Address):
         return ip.is_global and not ip.is_multicast
     if ip.ipv4_mapped is not None:
@@ -39,8 +42,6 @@ def is_public(address: str) -> bool:
     if ip in _NAT64:
         return is_public(str(_last_bits(ip)))
     if ip not in _GLOBAL_UNICAST or not ip.is_global:
-        return False
-    if any(ip in network for network in _NEVER_ROUTED):
         return False
     return all(is_public(str(one)) for one in _carried(ip))
 
