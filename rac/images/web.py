@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -117,7 +118,7 @@ def _get(url: str, limits: ImageLimits, deadline: float) -> bytes | str:
             target = response.getheader("Location")
             if not target:
                 raise BadImage(Reason.FETCH_FAILED, f"{host} redirects to nowhere")
-            return urljoin(url, _as_sent(target))
+            return _redirected(url, target)
         # The server's own words for it may be anything; those of the standard say as much.
         said = f"{response.status} {http.client.responses.get(response.status, '')}".rstrip()
         if response.status in _BUSY:
@@ -153,9 +154,7 @@ def _parse(url: str) -> tuple[SplitResult, str, int]:
             Reason.UNSUPPORTED,
             f"an address of {len(url):,} characters; the limit is {_LONGEST_URL:,}",
         )
-    # urlsplit leaves control characters out, and goes on with what remains.
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in url):
-        raise BadImage(Reason.UNSUPPORTED, "the address holds a control character")
+    _refuse_control_characters(url)
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -173,12 +172,26 @@ def _parse(url: str) -> tuple[SplitResult, str, int]:
     return parts, host, port or (443 if parts.scheme == "https" else 80)
 
 
-def _as_sent(header: str) -> str:
-    """Read a header, which http.client takes for Latin-1, as UTF-8 where it is that."""
+def _refuse_control_characters(url: str) -> None:
+    # urllib leaves them out, and goes on with what remains.
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in url):
+        raise BadImage(Reason.UNSUPPORTED, "the address holds a control character")
+
+
+def _redirected(url: str, header: str) -> str:
+    """Give the address that a Location header leads to from a URL.
+
+    Raises:
+        BadImage: ``UNSUPPORTED``.
+    """
+    with suppress(UnicodeError):
+        # http.client takes headers for Latin-1; servers write UTF-8.
+        header = header.encode("latin-1").decode("utf-8")
+    _refuse_control_characters(header)
     try:
-        return header.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return header
+        return urljoin(url, header)
+    except ValueError as error:
+        raise BadImage(Reason.UNSUPPORTED, "not a valid address") from error
 
 
 def _body(
