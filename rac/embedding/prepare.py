@@ -146,6 +146,8 @@ class Preparer:
             with decoded_pixels(
                 found, self._limits, self._budget, target=self._encoder.decode_target
             ) as decoded:
-                return Prepared(digest, pixels=self._encoder.preprocess(decoded))
+                pixels = self._encoder.preprocess(decoded)
+                del decoded  # before its memory is another's
         except BadImage as error:
             return Prepared(digest, reason=str(error))
+        return Prepared(digest, pixels=pixels)

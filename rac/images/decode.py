@@ -19,6 +19,7 @@ from rac.images.faults import BadImage, Reason
 from rac.images.headers import Header, check_header, read_header
 from rac.images.jpeg import Pixels, decode_plain_jpeg
 from rac.images.limits import ImageLimits
+from rac.images.memory import give_back_freed_memory
 from rac.images.signatures import describe, ends_early, other_kind, raster_kind
 
 DECODING_RULES = 2
@@ -44,6 +45,8 @@ FORMATS = tuple(_PILLOW_NAMES.values())
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112
+# What decoding has to take before it is worth some milliseconds to give that back.
+_LARGE_BYTES = 50_000_000
 
 
 def decode_image(
@@ -141,6 +144,8 @@ def _decode(
 ) -> Pixels:
     try:
         pixels, orientation = _load(data, kind, header, limits, target)
+        if header.decoding_bytes(target) > _LARGE_BYTES:
+            give_back_freed_memory()
         return _upright(pixels, orientation)
     except BadImage:
         raise

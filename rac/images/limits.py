@@ -26,12 +26,12 @@ class ImageLimits:
     Args:
         max_bytes: largest encoded size read, in bytes.
         max_pixels: largest width times height decoded, of formats whose decoder is slow a part of
-            it. Pillow's own guard against decompression bombs (about 358 million) holds besides.
+            it; of a progressive JPEG, all passes together may have ten times as many. Pillow's own
+            guard against decompression bombs (about 358 million) holds besides.
         max_side: longest side, in pixels.
         max_aspect: how many times longer one side may be than the other. An encoder brings the
             shorter side to the length that it reads, and the longer one grows with it.
-        max_total_pixels: most pixels of all frames of an animation, of all pages of a document, or
-            of all passes over a progressive JPEG.
+        max_total_pixels: most pixels of all frames of an animation, or of all pages of a document.
         max_metadata_bytes: most bytes that are no pixels, unpacked: EXIF, profiles, texts, padding.
         max_parts: most chunks, segments, tiles or entries that a file may consist of.
         max_memory: most bytes that decoding one image may take, judged by what it announces; also

@@ -60,14 +60,8 @@ def read_image_bytes(
     """
     limits = limits or ImageLimits()
     try:
-        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-            raise BadImage(Reason.MISSING, "the image cell is empty")
-        if not isinstance(cell, str | bytes | bytearray | memoryview):
-            raise BadImage(
-                Reason.UNREADABLE,
-                f"an image cell holds bytes, a path or an address, not {type(cell).__name__}",
-            )
-        if len(cell) == 0:
+        _check_type(cell)
+        if cell is None or len(cell) == 0:
             raise BadImage(Reason.MISSING, "the image cell is empty")
         if isinstance(cell, bytes | bytearray | memoryview):
             data = bytes(cell)
@@ -87,6 +81,17 @@ def read_image_bytes(
         raise
     except Exception as error:
         raise BadImage(Reason.UNREADABLE, f"{type(error).__name__}: {error}") from error
+
+
+def _check_type(cell: object) -> None:
+    """Refuse what a table of any kind may hold in the place of an image."""
+    if isinstance(cell, float) and math.isnan(cell):
+        raise BadImage(Reason.MISSING, "the image cell is empty")
+    if cell is not None and not isinstance(cell, str | bytes | bytearray | memoryview):
+        raise BadImage(
+            Reason.UNREADABLE,
+            f"an image cell holds bytes, a path or an address, not {type(cell).__name__}",
+        )
 
 
 def _read_url(url: str, limits: ImageLimits) -> bytes:

@@ -6,6 +6,10 @@ from rac.images.faults import BadImage, Reason
 from rac.images.headers.header import Header
 from rac.images.limits import ImageLimits
 
+# How often a decoder may go over a progressive JPEG of the largest size; over a smaller one more
+# often. Ten are usual.
+_PASSES = 10
+
 
 def check_header(header: Header, kind: str, limits: ImageLimits, target: int | None) -> None:
     """Refuse what would take more than the limits allow.
@@ -40,12 +44,15 @@ def check_header(header: Header, kind: str, limits: ImageLimits, target: int | N
             f"{width:,} x {height:,} pixels: one side is more than {limits.max_aspect:g} times "
             "the other",
         )
-    for count, what in ((header.frames, "frames"), (header.passes, "passes")):
-        if count > 1 and count * pixels > limits.max_total_pixels:
+    for count, what, most in (
+        (header.frames, "frames", limits.max_total_pixels),
+        (header.passes, "passes", _PASSES * limits.max_pixels),
+    ):
+        if count > 1 and count * pixels > most:
             raise BadImage(
                 Reason.TOO_MANY_FRAMES,
                 f"{count:,} {what} of {width:,} x {height:,} = {count * pixels:,} pixels; "
-                f"the limit is {limits.max_total_pixels:,}",
+                f"the limit is {most:,}",
             )
     memory = header.decoding_bytes(target)
     if memory > limits.max_memory:

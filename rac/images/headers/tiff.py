@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from rac.images.headers.header import PICTURE, RESULT, Header, Tally
 
@@ -67,7 +68,7 @@ class _Reader:
         following = self._unpack("Q" if self.big else "I", at)
         return values, counts, following[0] if following else 0
 
-    def _unpack(self, form: str, at: int) -> tuple[int, ...] | None:
+    def _unpack(self, form: str, at: int) -> tuple[Any, ...] | None:
         try:
             return struct.unpack_from(self.order + form, self.data, at)
         except (struct.error, OverflowError):
