@@ -13,7 +13,7 @@ from eval.arrays import Bools, Floats
 from eval.ledgers import FillRun
 from eval.parquet_rows import read_rows
 from eval.pictures import Album, StoredImages, open_album
-from eval.thumbnails import ImageReader, Thumbnail
+from eval.thumbnails import ImageDecoder, ImageReader, Thumbnail, decode_small
 
 SIDE = 112
 _ALTERNATIVES_SHOWN = 3
@@ -51,6 +51,7 @@ def pick_doubtful(
     count: int,
     *,
     stored: StoredImages | None = None,
+    decode: ImageDecoder = decode_small,
 ) -> list[DoubtfulSet]:
     """Pick doubtful cells of an attribute; ties in the ledger's order.
 
@@ -60,6 +61,7 @@ def pick_doubtful(
         read: gives the bytes of an image reference.
         count: at most this many of each kind; 0 for none.
         stored: gives images that lie in the cells of the run's table.
+        decode: makes a picture of an image's bytes.
     """
     cells = run.cells
     mine = (cells.attribute == cells.attributes.index(attribute)) & ~cells.known
@@ -93,7 +95,7 @@ def pick_doubtful(
             details = read_rows(run.ledger, chosen, _DETAILS).to_pylist()
             ids = [detail["id"] for detail in details]
             references = _references(run, ids)
-            album = open_album(zip(ids, references, strict=True), read, run.table, stored)
+            album = open_album(zip(ids, references, strict=True), read, run.table, stored, decode)
             shown = tuple(
                 _cell(run, int(cell), detail, reference, album)
                 for cell, detail, reference in zip(chosen, details, references, strict=True)

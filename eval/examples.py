@@ -11,7 +11,7 @@ from eval.arrays import Bools, Floats, Ints
 from eval.evaluation import Evaluation
 from eval.outcomes import Outcomes
 from eval.pictures import Album, StoredImages, open_album
-from eval.thumbnails import ImageReader, Thumbnail
+from eval.thumbnails import ImageDecoder, ImageReader, Thumbnail, decode_small
 
 QUERY_SIDE = 176
 NEIGHBOUR_SIDE = 104
@@ -71,6 +71,7 @@ def pick_examples(
     *,
     read_neighbour: ImageReader | None = None,
     stored: StoredImages | None = None,
+    decode: ImageDecoder = decode_small,
 ) -> list[ExampleSet]:
     """Pick examples of each kind, at most one a class before any class comes twice.
 
@@ -82,6 +83,7 @@ def pick_examples(
         count: at most this many of each kind; 0 for none.
         read_neighbour: the same for neighbours, where their images lie elsewhere.
         stored: gives images that lie in the cells of the run's tables.
+        decode: makes a picture of an image's bytes.
 
     Returns:
         Only kinds that have rows; empty where rows have neither images nor neighbours.
@@ -130,13 +132,14 @@ def pick_examples(
     details: list[dict[str, Any]] = outcomes.rows(chosen)
     header = outcomes.header
     queries = open_album(
-        ((one["id"], one.get("image")) for one in details), read, header.source, stored
+        ((one["id"], one.get("image")) for one in details), read, header.source, stored, decode
     )
     neighbours = open_album(
         (near[:2] for one in details for near in _near(one)),
         read_neighbour or read,
         None if header.training is None else header.training.source,
         stored,
+        decode,
     )
     examples = {
         int(row): _example(outcomes, int(row), cells, queries, neighbours)

@@ -25,7 +25,7 @@ from eval.schema import (
     Settings,
     ValueMetrics,
 )
-from eval.thumbnails import FolderReader
+from eval.thumbnails import FolderReader, ImageDecoder, decode_small
 from retrieval_index.files import replace_file
 
 _BINS = 15  # of the calibration diagram
@@ -73,6 +73,7 @@ def build_report(
     examples: int = 6,
     image_folder: str | Path | None = None,
     stored_images: StoredImages | None = None,
+    decode_image: ImageDecoder = decode_small,
     resamples: int = 1000,
     seed: int = 0,
     title: str | None = None,
@@ -91,6 +92,7 @@ def build_report(
         image_folder: where relative image paths start, in place of what the predictions say. No
             file outside of it is opened.
         stored_images: gives images that lie in the cells of a table, where rows have no reference.
+        decode_image: makes a picture of an image's bytes for the page.
         resamples: bootstrap resamples, at least 1.
         seed: of the bootstrap.
         title: of the page.
@@ -125,6 +127,7 @@ def build_report(
             examples,
             read_neighbour=FolderReader(near),
             stored=stored_images,
+            decode=decode_image,
         )
         shown.append(tuple(picked))
     scores = (
@@ -147,7 +150,7 @@ def build_report(
         examples=tuple(shown),
         fills=scores,
         fills_total=total,
-        doubtful=_doubtful(fill_run, image_folder, stored_images, examples),
+        doubtful=_doubtful(fill_run, image_folder, stored_images, decode_image, examples),
     )
 
 
@@ -191,13 +194,14 @@ def _doubtful(
     run: FillRun | None,
     image_folder: str | Path | None,
     stored: StoredImages | None,
+    decode: ImageDecoder,
     count: int,
 ) -> dict[str, tuple[DoubtfulSet, ...]]:
     if run is None:
         return {}
     reader = FolderReader(Path(image_folder or run.image_folder))
     return {
-        name: tuple(pick_doubtful(run, name, reader, count, stored=stored))
+        name: tuple(pick_doubtful(run, name, reader, count, stored=stored, decode=decode))
         for name in run.cells.attributes
     }
 

@@ -19,6 +19,10 @@ _QUALITY = 72
 
 ImageReader = Callable[[str], bytes]
 
+ImageDecoder = Callable[[bytes, int], Image.Image]
+"""From an encoded image and a length in pixels that its shorter side shall keep, to a picture of
+mode RGB, upright and over white; raises :class:`NoThumbnail` for one that it does not decode."""
+
 
 class NoThumbnail(ValueError):
     """An image cannot be shown; the message is the reason, in a few words."""
@@ -52,8 +56,9 @@ class FolderReader:
         """
         if "://" in reference:
             raise NoThumbnail("not fetched")
-        top = os.path.abspath(self.folder)
-        path = os.path.normpath(os.path.join(top, reference))
+        # With every link followed: a link of the folder may lead out of it.
+        top = os.path.realpath(self.folder)
+        path = os.path.realpath(os.path.join(top, reference))
         if not self.allow_outside and os.path.commonpath([top, path]) != top:
             raise NoThumbnail("outside the image folder")
         try:
@@ -68,28 +73,12 @@ class FolderReader:
             raise NoThumbnail("unreadable") from fault
 
 
-def make_thumbnail(reference: str | None, read: ImageReader, side: int) -> Thumbnail:
-    """Make a thumbnail of at most ``side`` pixels a side, or give the reason why not.
+def decode_small(data: bytes, keep: int) -> Image.Image:
+    """Decode a picture of a common format, of bounded bytes and pixels; an :data:`ImageDecoder`.
 
-    Args:
-        reference: what ``read`` understands; None where the row has no image.
-        read: gives the image's bytes; may raise :class:`NoThumbnail` or any OSError.
-        side: pixels, at least 1.
-
-    Returns:
-        Never raises for a bad image: a report must not fail for one picture.
+    Raises:
+        NoThumbnail: it is too large, or broken.
     """
-    if not reference:
-        return Thumbnail(uri=None, reason="no image")
-    try:
-        return Thumbnail(uri=_encode(read(reference), side), reason=None)
-    except NoThumbnail as fault:
-        return Thumbnail(uri=None, reason=str(fault))
-    except OSError:
-        return Thumbnail(uri=None, reason="unreadable")
-
-
-def _encode(data: bytes, side: int) -> str:
     if len(data) > MAX_BYTES:
         raise NoThumbnail("too large")
     try:
@@ -98,9 +87,9 @@ def _encode(data: bytes, side: int) -> str:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise NoThumbnail("too many pixels")
-                image.draft("RGB", (2 * side, 2 * side))
+                image.draft("RGB", (keep, keep))
                 image.load()
-                small = _on_white(ImageOps.exif_transpose(image))
+                return _on_white(ImageOps.exif_transpose(image))
     except NoThumbnail:
         raise
     except Image.DecompressionBombError as fault:
@@ -108,6 +97,36 @@ def _encode(data: bytes, side: int) -> str:
     # Pillow's decoders raise whatever a damaged file leads them to.
     except Exception as fault:
         raise NoThumbnail("not a readable image") from fault
+
+
+def make_thumbnail(
+    reference: str | None,
+    read: ImageReader,
+    side: int,
+    decode: ImageDecoder = decode_small,
+) -> Thumbnail:
+    """Make a thumbnail of at most ``side`` pixels a side, or give the reason why not.
+
+    Args:
+        reference: what ``read`` understands; None where the row has no image.
+        read: gives the image's bytes; may raise :class:`NoThumbnail` or any OSError.
+        side: pixels, at least 1.
+        decode: makes a picture of the bytes.
+
+    Returns:
+        Never raises for a bad image: a report must not fail for one picture.
+    """
+    if not reference:
+        return Thumbnail(uri=None, reason="no image")
+    try:
+        return Thumbnail(uri=_encode(decode(read(reference), 2 * side), side), reason=None)
+    except NoThumbnail as fault:
+        return Thumbnail(uri=None, reason=str(fault))
+    except OSError:
+        return Thumbnail(uri=None, reason="unreadable")
+
+
+def _encode(small: Image.Image, side: int) -> str:
     small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, format="JPEG", quality=_QUALITY, optimize=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rac.attributes.store import BATCH_ROWS, stretches
 from rac.attributes.undo import read_schema
 from rac.errors import InputError
 from rac.images import BadImage, ImageLimits, read_image_bytes
+from rac.page_pictures import decode_for_page
 from rac.tables import Table
 
 _SIDE = 280
@@ -141,7 +143,8 @@ def _shown(table: Table, batch: pa.RecordBatch, row: int, limits: ImageLimits) -
         data = read_image_bytes(item.image, table.base, limits)
     except BadImage as error:
         return _Shown(item.id, Thumbnail(None, str(error)), cells)
-    return _Shown(item.id, make_thumbnail(item.id or "-", lambda _: data, _SIDE), cells)
+    decode = partial(decode_for_page, limits=limits)
+    return _Shown(item.id, make_thumbnail(item.id or "-", lambda _: data, _SIDE, decode), cells)
 
 
 def _described(

@@ -98,6 +98,7 @@ def report(
     from eval.terminal import summarise
     from rac.errors import InputError, JobFailed
     from rac.fill_runs import open_fill_run
+    from rac.page_pictures import decode_for_page
     from rac.stored_images import stored_images
 
     gates = [parse_gate(text) for text in fail_if_worse or []]
@@ -117,6 +118,7 @@ def report(
         examples=examples,
         image_folder=images,
         stored_images=partial(stored_images, id=id),
+        decode_image=decode_for_page,
         seed=seed,
         force=force,
     )

@@ -12,10 +12,11 @@ from rac.encoders import Encoder
 from rac.encoders.base import FloatArray
 from rac.images import (
     BadImage,
+    DecodingBudget,
     ImageLimits,
     Pixels,
     content_hash,
-    decode_pixels,
+    decoded_pixels,
     is_address,
     read_image_bytes,
 )
@@ -25,6 +26,8 @@ from rac.tables import Item
 _FETCHERS = 32
 # Images prepared by one task of a decoding thread.
 _CHUNK = 32
+# Encoded bytes after which a thread prepares what it has read, before it reads on.
+_MOST_READ = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class Prepared:
 
 class Preparer:
     """Reads and decodes the images of batches in threads, ahead of the network.
+
+    However many threads there are, what they decode at the same time stays within
+    ``limits.max_memory``.
 
     Use it as a context manager; leaving it abandons what was not waited for.
     """
@@ -71,6 +77,7 @@ class Preparer:
         self._encoder = encoder
         self._cache = cache
         self._limits = limits
+        self._budget = DecodingBudget(limits.max_memory)
         self._decoders = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         self._fetchers = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="fetch")
 
@@ -102,12 +109,23 @@ class Preparer:
     def _prepare(
         self, items: Sequence[Item], fetched: Sequence[Future[bytes] | None]
     ) -> list[Prepared]:
+        prepared: list[Prepared] = []
         found: list[bytes | BadImage] = []
+        held = 0
         for item, future in zip(items, fetched, strict=True):
             try:
-                found.append(self._read(item) if future is None else future.result())
+                data = self._read(item) if future is None else future.result()
             except BadImage as error:
                 found.append(error)
+                continue
+            found.append(data)
+            held += len(data)
+            if held > _MOST_READ:
+                prepared += self._judge(found)
+                found, held = [], 0
+        return prepared + self._judge(found)
+
+    def _judge(self, found: Sequence[bytes | BadImage]) -> list[Prepared]:
         hashes = [content_hash(one) if isinstance(one, bytes) else None for one in found]
         known: dict[str, tuple[FloatArray, FloatArray]] = {}
         if self._cache is not None:
@@ -125,7 +143,11 @@ class Preparer:
         if digest in known:
             return Prepared(digest, known=known[digest])
         try:
-            decoded = decode_pixels(found, self._limits, target=self._encoder.decode_target)
+            with decoded_pixels(
+                found, self._limits, self._budget, target=self._encoder.decode_target
+            ) as decoded:
+                pixels = self._encoder.preprocess(decoded)
+                del decoded  # before its memory is another's
         except BadImage as error:
             return Prepared(digest, reason=str(error))
-        return Prepared(digest, pixels=self._encoder.preprocess(decoded))
+        return Prepared(digest, pixels=pixels)

@@ -6,37 +6,47 @@ import io
 import math
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from rac.images.colour import to_rgb
+from rac.images.budget import DecodingBudget
+from rac.images.colour import rgb_pixels
 from rac.images.faults import BadImage, Reason
+from rac.images.headers import Header, check_header, read_header
 from rac.images.jpeg import Pixels, decode_plain_jpeg
 from rac.images.limits import ImageLimits
-from rac.images.signatures import describe, ends_early, other_kind, raster_kind, webp_size
+from rac.images.memory import give_back_freed_memory
+from rac.images.signatures import describe, ends_early, other_kind, raster_kind
 
 DECODING_RULES = 2
 """Version of these rules: raised whenever the same bytes would give other pixels. It is part of
 an encoder's identity."""
 
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+_PILLOW_NAMES = {
+    "AVIF": "AVIF",
+    "BMP": "BMP",
+    "GIF": "GIF",
+    "JPEG": "JPEG",
+    "JPEG 2000": "JPEG2000",
+    "PNG": "PNG",
+    "PPM": "PPM",
+    "TIFF": "TIFF",
+    "WebP": "WEBP",
+}
+FORMATS = tuple(_PILLOW_NAMES.values())
 """Raster formats that are read. Formats that start other programs (PostScript), hold drawings
 (WMF) or have no signature (TGA) are left out."""
 
-# Pillow warns of large pictures and reads on; the limits here are checked right afterwards.
+# Pillow warns of large pictures and reads on; the limits here are checked before.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+# What decoding has to take before it is worth some milliseconds to give that back.
+_LARGE_BYTES = 50_000_000
 
 
 def decode_image(
@@ -44,12 +54,12 @@ def decode_image(
 ) -> Image.Image:
     """Decode one picture to RGB, upright, over white.
 
-    The size in the header is checked before a pixel is decoded. Of an animation the first frame
+    What the header announces is checked before a pixel is decoded. Of an animation the first frame
     is taken.
 
     Args:
         data: the encoded file.
-        limits: bounds on bytes and pixels; None means the defaults of ``ImageLimits``.
+        limits: bounds on what it may be; None means the defaults of ``ImageLimits``.
         target: length in pixels that the shorter side must keep at least. With it a JPEG may be
             decoded at 1/2, 1/4 or 1/8 of its size, which is faster and changes the pixels
             slightly; without it every pixel is decoded.
@@ -61,28 +71,8 @@ def decode_image(
         BadImage: for anything that is wrong with this one picture; nothing else.
     """
     limits = limits or ImageLimits()
-    if not data:
-        raise BadImage(Reason.NOT_AN_IMAGE, "an empty file")
-    if len(data) > limits.max_bytes:
-        raise BadImage(
-            Reason.TOO_MANY_BYTES, f"{len(data):,} bytes; the limit is {limits.max_bytes:,}"
-        )
-    kind = raster_kind(data)
-    if kind == "WebP" and (size := webp_size(data)):
-        _check_size(size, limits)
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_size(image.size, limits)
-            if target is not None and image.format in ("JPEG", "MPO"):
-                _draft(image, target)
-            image.load()
-            return to_rgb(_upright(image))
-    except BadImage:
-        raise
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise _unidentified(data, kind, error, limits) from error
-    except Exception as error:  # decoders raise almost every kind there is
-        raise _broken(data, kind, error) from error
+    kind, header = _announced(data, limits, target)
+    return Image.fromarray(_decode(data, kind, header, limits, target))
 
 
 def decode_pixels(
@@ -97,20 +87,92 @@ def decode_pixels(
         BadImage: for anything that is wrong with this one picture; nothing else.
     """
     limits = limits or ImageLimits()
-    plain = None
-    if len(data) <= limits.max_bytes:
-        plain = decode_plain_jpeg(data, limits, target)
-    return np.array(decode_image(data, limits, target=target)) if plain is None else plain
+    kind, header = _announced(data, limits, target)
+    return _pixels(data, kind, header, limits, target)
 
 
-def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:
-    width, height = size
-    if width * height > limits.max_pixels:
+@contextmanager
+def decoded_pixels(
+    data: bytes, limits: ImageLimits, budget: DecodingBudget, *, target: int | None = None
+) -> Iterator[Pixels]:
+    """Decode as :func:`decode_pixels`, once its memory is free, and hold that inside the block.
+
+    Args:
+        data: the encoded file.
+        limits: bounds on what it may be.
+        budget: shared by all that decode at the same time.
+        target: length in pixels that the shorter side must keep at least.
+
+    Returns:
+        A context with (H, W, 3) uint8; no reference to it may outlive the block.
+
+    Raises:
+        BadImage: for anything that is wrong with this one picture; nothing else.
+    """
+    kind, header = _announced(data, limits, target)
+    with budget.share(header.decoding_bytes(target)):
+        yield _pixels(data, kind, header, limits, target)
+
+
+def _pixels(
+    data: bytes, kind: str, header: Header, limits: ImageLimits, target: int | None
+) -> Pixels:
+    plain = decode_plain_jpeg(data, limits, target)
+    return _decode(data, kind, header, limits, target) if plain is None else plain
+
+
+def _announced(data: bytes, limits: ImageLimits, target: int | None) -> tuple[str, Header]:
+    """Give a file's kind and header, judged by the limits; no decoder has seen it yet."""
+    if not data:
+        raise BadImage(Reason.NOT_AN_IMAGE, "an empty file")
+    if len(data) > limits.max_bytes:
         raise BadImage(
-            Reason.TOO_MANY_PIXELS,
-            f"{width:,} x {height:,} = {width * height:,} pixels; "
-            f"the limit is {limits.max_pixels:,}",
+            Reason.TOO_MANY_BYTES, f"{len(data):,} bytes; the limit is {limits.max_bytes:,}"
         )
+    kind = raster_kind(data)
+    if kind is None:
+        raise _other(data)
+    header = read_header(data, kind, limits)
+    if header is None:
+        raise _unidentified(data, kind)
+    check_header(header, kind, limits, target)
+    return kind, header
+
+
+def _decode(
+    data: bytes, kind: str, header: Header, limits: ImageLimits, target: int | None
+) -> Pixels:
+    try:
+        pixels, orientation = _load(data, kind, header, limits, target)
+        if header.decoding_bytes(target) > _LARGE_BYTES:
+            give_back_freed_memory()
+        return _upright(pixels, orientation)
+    except BadImage:
+        raise
+    except UnidentifiedImageError as error:
+        raise _unidentified(data, kind) from error
+    except Image.DecompressionBombError as error:
+        raise _bomb(error, limits) from error
+    except Exception as error:  # decoders raise almost every kind there is
+        raise _broken(data, kind, error) from error
+
+
+def _load(
+    data: bytes, kind: str, header: Header, limits: ImageLimits, target: int | None
+) -> tuple[Pixels, int]:
+    """Give the pixels as they are stored, and the orientation; the decoder is gone afterwards."""
+    with Image.open(io.BytesIO(data), formats=(_PILLOW_NAMES[kind],)) as image:
+        if image.width * image.height > header.pixels:
+            # Where the decoder reads a header otherwise, its word counts.
+            header = replace(header, width=image.width, height=image.height)
+            check_header(header, kind, limits, target)
+        if target is not None and image.format in ("JPEG", "MPO"):
+            _draft(image, target)
+        image.load()
+        orientation = _orientation(image)
+        # WebP and AVIF keep canvases of their own, which nothing reads any more.
+        vars(image).pop("_decoder", None)
+        return rgb_pixels(image), orientation
 
 
 def _draft(image: Image.Image, target: int) -> None:
@@ -121,44 +183,57 @@ def _draft(image: Image.Image, target: int) -> None:
         image.draft(None, (math.ceil(width * shrink), math.ceil(height * shrink)))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation says; broken EXIF counts as none."""
+def _orientation(image: Image.Image) -> int:
+    """Give the EXIF orientation, 1 where there is none; broken EXIF counts as none."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:
-        return image
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    if turn is None:
-        return image
-    turned = image.transpose(turn)
-    # transpose keeps pixels and palette; what says how to read them must come along.
-    turned.info.update(image.info)
-    turned.format = image.format
-    return turned
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
-def _unidentified(data: bytes, kind: str | None, error: Exception, limits: ImageLimits) -> BadImage:
-    if isinstance(error, Image.DecompressionBombError):
-        count = re.search(r"\((\d+) pixels\)", str(error))
-        said = f"{int(count[1]):,} pixels" if count else "too many pixels"
-        return BadImage(
-            Reason.TOO_MANY_PIXELS, f"its header says {said}; the limit is {limits.max_pixels:,}"
-        )
-    if kind is not None:
-        if ends_early(data, kind):
-            return BadImage(Reason.TRUNCATED, f"a {kind} that ends in its header")
-        return BadImage(Reason.UNREADABLE, f"starts like a {kind}, but its header is broken")
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn (H, W, 3) as an EXIF orientation of 2 to 8 says; any other leaves it as it is.
+
+    >>> _upright(np.arange(6, dtype=np.uint8).reshape(1, 2, 3), 3)[0, 0].tolist()
+    [3, 4, 5]
+    """
+    if orientation not in range(2, 9):
+        return pixels
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _other(data: bytes) -> BadImage:
     other = other_kind(data)
     if other is not None:
         return BadImage(Reason.UNSUPPORTED, f"{other} is not read; convert it to PNG or JPEG")
     return BadImage(Reason.NOT_AN_IMAGE, f"this is {describe(data)}")
 
 
-def _broken(data: bytes, kind: str | None, error: Exception) -> BadImage:
+def _unidentified(data: bytes, kind: str) -> BadImage:
+    if ends_early(data, kind):
+        return BadImage(Reason.TRUNCATED, f"a {kind} that ends in its header")
+    return BadImage(Reason.UNREADABLE, f"starts like a {kind}, but its header is broken")
+
+
+def _bomb(error: Exception, limits: ImageLimits) -> BadImage:
+    count = re.search(r"\((\d+) pixels\)", str(error))
+    said = f"{int(count[1]):,} pixels" if count else "too many pixels"
+    return BadImage(
+        Reason.TOO_MANY_PIXELS, f"its header says {said}; the limit is {limits.max_pixels:,}"
+    )
+
+
+def _broken(data: bytes, kind: str, error: Exception) -> BadImage:
     said = str(error) or type(error).__name__
     if isinstance(error, MemoryError):
         return BadImage(Reason.UNREADABLE, "decoding it takes more memory than there is")
-    name = kind or "picture"
-    if "truncat" in said.lower() or (kind is not None and ends_early(data, kind)):
-        return BadImage(Reason.TRUNCATED, f"the {name} ends too early ({said})")
-    return BadImage(Reason.UNREADABLE, f"the {name} is broken ({said})")
+    if "truncat" in said.lower() or ends_early(data, kind):
+        return BadImage(Reason.TRUNCATED, f"the {kind} ends too early ({said})")
+    return BadImage(Reason.UNREADABLE, f"the {kind} is broken ({said})")

@@ -52,7 +52,7 @@ def _turned(data: bytes) -> bool:
     if data.find(b"Exif\0\0", 0, _EXIF_WITHIN) < 0:
         return False
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
     except Exception:  # broken EXIF; the slower way knows what to do with it
         return True

@@ -10,6 +10,8 @@ _RASTER = (
     (b"BM", "BMP"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"MM*\0", "TIFF"),
+    (b"II\0*", "TIFF"),
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
@@ -31,6 +33,10 @@ _OTHER = (
     (b"gimp xcf", "GIMP"),
 )
 _TEXT_SAMPLE = 512
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+# A file of pictures of whatever kind; the brands after it say of which.
+_CONTAINER_BRANDS = (b"mif1", b"msf1")
+_MOST_BRANDS = 64
 
 
 def raster_kind(data: bytes) -> str | None:
@@ -44,11 +50,20 @@ def raster_kind(data: bytes) -> str | None:
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
-    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
+    if data[4:8] == b"ftyp" and _AVIF_BRANDS & _brands(data):
         return "AVIF"
-    if len(data) > 2 and data[:1] == b"P" and data[1:2] in b"123456" and data[2:3].isspace():
+    if len(data) > 2 and data[:1] == b"P" and data[1:2] in b"123456f" and data[2:3].isspace():
         return "PPM"
     return None
+
+
+def _brands(data: bytes) -> set[bytes]:
+    """Give the brand of a file of boxes, and of a container's the brands that it can be read as."""
+    brand = data[8:12]
+    if brand not in _CONTAINER_BRANDS:
+        return {brand}
+    end = min(int.from_bytes(data[:4], "big"), 4 * _MOST_BRANDS, len(data))
+    return {brand, *(data[place : place + 4] for place in range(16, end, 4))}
 
 
 def other_kind(data: bytes) -> str | None:
@@ -107,7 +122,22 @@ def ends_early(data: bytes, kind: str) -> bool:
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
     if kind == "BMP":
         return len(data) < int.from_bytes(data[2:6], "little")
+    if kind == "AVIF":
+        return _boxes_end(data) > len(data)
     return False
+
+
+def _boxes_end(data: bytes) -> int:
+    """Say where the boxes of a file end, by their own word."""
+    at = 0
+    while 0 <= at <= len(data) - 8:
+        length = int.from_bytes(data[at : at + 4], "big")
+        if length == 1:
+            length = int.from_bytes(data[at + 8 : at + 16], "big")
+        if length < 8:  # none means up to the end, the others nothing
+            return len(data)
+        at += length
+    return at
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import stat
@@ -59,6 +60,7 @@ def read_image_bytes(
     """
     limits = limits or ImageLimits()
     try:
+        _check_type(cell)
         if cell is None or len(cell) == 0:
             raise BadImage(Reason.MISSING, "the image cell is empty")
         if isinstance(cell, bytes | bytearray | memoryview):
@@ -79,6 +81,17 @@ def read_image_bytes(
         raise
     except Exception as error:
         raise BadImage(Reason.UNREADABLE, f"{type(error).__name__}: {error}") from error
+
+
+def _check_type(cell: object) -> None:
+    """Refuse what a table of any kind may hold in the place of an image."""
+    if isinstance(cell, float) and math.isnan(cell):
+        raise BadImage(Reason.MISSING, "the image cell is empty")
+    if cell is not None and not isinstance(cell, str | bytes | bytearray | memoryview):
+        raise BadImage(
+            Reason.UNREADABLE,
+            f"an image cell holds bytes, a path or an address, not {type(cell).__name__}",
+        )
 
 
 def _read_url(url: str, limits: ImageLimits) -> bytes:
@@ -134,7 +147,10 @@ def _real_folder(folder: str) -> str:
 def _read_file(path: str, cell: str, limits: ImageLimits) -> bytes:
     try:
         # O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        # O_NOFOLLOW: links were followed before the path was judged; one that is there now is new.
+        descriptor = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+        )
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadImage(Reason.MISSING, f"there is no file {cell}") from error
     except OSError as error:

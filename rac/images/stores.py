@@ -24,12 +24,19 @@ def fetch_from_store(url: str, limits: ImageLimits) -> bytes:
         BadImage: ``UNSUPPORTED`` (another protocol, a chained URL, or the store's package is not
             installed), ``MISSING``, ``FETCH_FAILED`` or ``TOO_MANY_BYTES``.
     """
-    protocol = url.partition("://")[0].lower()
-    if protocol not in STORES or "::" in url:
+    protocol, _, rest = url.partition(":")
+    protocol = protocol.lower()
+    if protocol not in STORES or not rest.startswith("//") or "::" in url:
         raise BadImage(
             Reason.UNSUPPORTED,
-            f"addresses with {protocol}:// are not read; known are http, https, "
+            f"addresses with {protocol}: are not read; known are http, https, "
             + ", ".join(sorted(STORES)),
+        )
+    # container@account is how some name a place; only a colon makes it a name and its password.
+    if ":" in rest[2:].partition("/")[0].rpartition("@")[0]:
+        raise BadImage(
+            Reason.UNSUPPORTED,
+            "the address holds a key; give keys to the store's own settings, not to a table",
         )
     outcome: list[bytes | BaseException] = []
 

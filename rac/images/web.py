@@ -8,8 +8,9 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from functools import lru_cache
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from rac.images.addresses import resolve
 from rac.images.faults import BadImage, Reason
@@ -19,6 +20,8 @@ _CHUNK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _FIRST_PAUSE_S = 0.5
+_LONGEST_URL = 8192
+_PACKED = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 _SAFE = "%/:=&?~#+!$,;'@()*[]"
 _HEADERS = {
     "Accept": "image/*,*/*;q=0.5",
@@ -45,6 +48,9 @@ def fetch(url: str, limits: ImageLimits) -> bytes:
     A server that is busy (429, 503, ...) or breaks off is asked again after a pause that doubles,
     or as long as it asks for; at most ``max_per_host`` images are fetched from one at a time.
     Neither the wait for a place in that queue nor anything before it counts for the time-out.
+
+    Names, passwords and control characters in a URL are refused, not passed over: what is asked for
+    is what stands there.
 
     Args:
         url: an http or https URL.
@@ -94,17 +100,13 @@ def _follow(url: str, limits: ImageLimits, deadline: float) -> bytes:
 
 def _get(url: str, limits: ImageLimits, deadline: float) -> bytes | str:
     """Give the body of one URL, or the URL that it redirects to."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise BadImage(Reason.UNSUPPORTED, f"not a valid URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not host:
-        raise BadImage(Reason.UNSUPPORTED, f"not an http(s) address: {parts.scheme}://{host}")
-    if port == 0:
-        raise BadImage(Reason.UNSUPPORTED, "port 0 is not an address")
-    port = port or (443 if parts.scheme == "https" else 80)
-    addresses = resolve(host, port, allow_private=limits.allow_private_hosts)
+    parts, host, port = _parse(url)
+    addresses = resolve(
+        host,
+        port,
+        allow_private=limits.allow_private_hosts,
+        timeout_s=deadline - time.monotonic(),
+    )
     connection = _Connection(host, port, addresses, deadline, secure=parts.scheme == "https")
     path = quote(parts.path or "/", safe=_SAFE)
     if parts.query:
@@ -116,15 +118,19 @@ def _get(url: str, limits: ImageLimits, deadline: float) -> bytes | str:
             target = response.getheader("Location")
             if not target:
                 raise BadImage(Reason.FETCH_FAILED, f"{host} redirects to nowhere")
-            return urljoin(url, target)
+            return _redirected(url, target)
+        # The server's own words for it may be anything; those of the standard say as much.
+        said = f"{response.status} {http.client.responses.get(response.status, '')}".rstrip()
         if response.status in _BUSY:
             raise _TransientFault(
-                f"{host} answered {response.status} {response.reason}",
-                _retry_after(response.getheader("Retry-After")),
+                f"{host} answered {said}", _retry_after(response.getheader("Retry-After"))
             )
         if response.status != 200:
+            raise BadImage(Reason.FETCH_FAILED, f"{host} answered {said}")
+        packed = (response.getheader("Content-Encoding") or "").strip().lower()
+        if packed in _PACKED:
             raise BadImage(
-                Reason.FETCH_FAILED, f"{host} answered {response.status} {response.reason}"
+                Reason.FETCH_FAILED, f"{host} sent it packed ({packed}), though asked not to"
             )
         return _body(response, limits, deadline, host)
     except BadImage:
@@ -135,6 +141,57 @@ def _get(url: str, limits: ImageLimits, deadline: float) -> bytes | str:
         raise _TransientFault(f"{host}: {error or type(error).__name__}") from error
     finally:
         connection.close()
+
+
+def _parse(url: str) -> tuple[SplitResult, str, int]:
+    """Take a URL apart; give its parts, its host and its port.
+
+    Raises:
+        BadImage: ``UNSUPPORTED``. The message never holds a name or password of the URL.
+    """
+    if len(url) > _LONGEST_URL:
+        raise BadImage(
+            Reason.UNSUPPORTED,
+            f"an address of {len(url):,} characters; the limit is {_LONGEST_URL:,}",
+        )
+    _refuse_control_characters(url)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise BadImage(Reason.UNSUPPORTED, "not a valid address") from error
+    if "@" in parts.netloc:
+        raise BadImage(
+            Reason.UNSUPPORTED,
+            "the address holds a user name or password, which is not sent; take it out",
+        )
+    if parts.scheme not in ("http", "https") or not host:
+        raise BadImage(Reason.UNSUPPORTED, f"not an http(s) address: {parts.scheme}://{host or ''}")
+    if port == 0:
+        raise BadImage(Reason.UNSUPPORTED, "port 0 is not an address")
+    return parts, host, port or (443 if parts.scheme == "https" else 80)
+
+
+def _refuse_control_characters(url: str) -> None:
+    # urllib leaves them out, and goes on with what remains.
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in url):
+        raise BadImage(Reason.UNSUPPORTED, "the address holds a control character")
+
+
+def _redirected(url: str, header: str) -> str:
+    """Give the address that a Location header leads to from a URL.
+
+    Raises:
+        BadImage: ``UNSUPPORTED``.
+    """
+    with suppress(UnicodeError):
+        # http.client takes headers for Latin-1; servers write UTF-8.
+        header = header.encode("latin-1").decode("utf-8")
+    _refuse_control_characters(header)
+    try:
+        return urljoin(url, header)
+    except ValueError as error:
+        raise BadImage(Reason.UNSUPPORTED, "not a valid address") from error
 
 
 def _body(

@@ -94,6 +94,25 @@ def test_paths_stay_inside_the_folder(tmp_path, reference):
         FolderReader(folder)(reference)
 
 
+def test_links_are_followed_before_they_are_judged(tmp_path):
+    """Guards against a picture of elsewhere on a page, by a link that lies in the image folder."""
+    (tmp_path / "secret").write_bytes(b"x")
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "secret")
+    with pytest.raises(NoThumbnail, match="outside"):
+        FolderReader(folder)("link")
+    assert FolderReader(folder, allow_outside=True)("link") == b"x"
+
+
+def test_a_decoder_that_is_given_judges_the_image():
+    def refuse(data, keep):
+        assert (data, keep) == (b"x", 160)
+        raise NoThumbnail("too costly")
+
+    assert make_thumbnail("x", lambda _: b"x", 80, refuse).reason == "too costly"
+
+
 def test_outside_is_opened_where_that_is_allowed(tmp_path):
     (tmp_path / "photo").write_bytes(b"x")
     reader = FolderReader(tmp_path / "photos", allow_outside=True)

@@ -18,7 +18,14 @@ from torchvision.transforms.v2 import functional
 from rac.cores import usable_cores
 from rac.embedding.own_files import checksum, naming, open_own
 from rac.errors import JobFailed
-from rac.images import BadImage, ImageLimits, Pixels, decode_pixels, read_image_bytes
+from rac.images import (
+    BadImage,
+    DecodingBudget,
+    ImageLimits,
+    Pixels,
+    decoded_pixels,
+    read_image_bytes,
+)
 from rac.progress import progress_bar
 from rac.tables import Item
 from retrieval_index.files import replace_file
@@ -99,11 +106,13 @@ def store_images(
         them, None where it is.
     """
     bounds = limits or ImageLimits()
+    budget = DecodingBudget(bounds.max_memory)
 
     def prepare(item: Item) -> bytes | BadImage:
         try:
             data = read_image_bytes(item.image, base, bounds)
-            pixels = np.ascontiguousarray(shape(decode_pixels(data, bounds, target=target)))
+            with decoded_pixels(data, bounds, budget, target=target) as decoded:
+                pixels = np.ascontiguousarray(shape(decoded))
         except BadImage as error:
             return error
         encoded: bytes = simplejpeg.encode_jpeg(

@@ -28,6 +28,7 @@ from rac.cli.quickstart.summary import ClassifierFigures, FillFigures, Quickstar
 from rac.embedding import EmbeddingCache, Features, collect_features, embed_table
 from rac.encoders import Encoder, load_encoder
 from rac.fill_runs import open_fill_run
+from rac.page_pictures import decode_for_page
 from rac.tables import open_table
 from retrieval_index.files import replace_file
 from training.fit import fit_classifier
@@ -73,6 +74,7 @@ def run_quickstart(
             [predictions],
             fill_run=open_fill_run(out / "fill", truth=str(catalogue.truth)),
             image_folder=catalogue.folder,
+            decode_image=decode_for_page,
             seed=seed,
             title=f"Quickstart: {chosen.title}",
         )

@@ -180,8 +180,9 @@ def test_a_redirect_into_a_private_network_is_refused(
 ) -> None:
     """The first host passes as public here; the one it redirects to must be judged as well."""
 
-    def lenient_once(host: str, port: int, *, allow_private: bool) -> list[str]:
-        return resolve(host, port, allow_private=allow_private or host == "127.0.0.1")
+    def lenient_once(host: str, port: int, *, allow_private: bool, timeout_s: float) -> list[str]:
+        allowed = allow_private or host == "127.0.0.1"
+        return resolve(host, port, allow_private=allowed, timeout_s=timeout_s)
 
     monkeypatch.setattr(web, "resolve", lenient_once)
     assert failure(f"{server}/to-private", ImageLimits()).reason is Reason.BLOCKED_HOST
