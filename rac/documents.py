@@ -98,7 +98,7 @@ def parse_yaml(text: str, where: str) -> Any:
     {'k': [1, 2.5]}
     """
     try:
-        _check_events(text, where)
+        check_yaml(text, where)
         value = yaml.safe_load(text)
     except InputError:
         raise
@@ -110,6 +110,26 @@ def parse_yaml(text: str, where: str) -> Any:
     if _written_out(value, {}) > _MOST_VALUES:
         raise InputError(f"{where}: with its aliases written out it has too many values")
     return value
+
+
+def check_yaml(text: str, where: str) -> None:
+    """Look at a YAML document without building it, which is done by recursion.
+
+    Raises:
+        InputError: it has a tag of other than plain values, or lies too deep within itself.
+        yaml.YAMLError: it is no YAML.
+    """
+    depth = 0
+    for event in _events(text):
+        tag = getattr(event, "tag", None)
+        if tag is not None and tag not in _PLAIN_TAGS:
+            raise InputError(f"{where}: the tag {tag!r} asks for more than plain values")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MOST_DEEP:
+            raise InputError(f"{where}: its lists or fields lie too deep in each other")
 
 
 def faults_of(error: ValidationError) -> str:
@@ -139,21 +159,6 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is not a number")
-
-
-def _check_events(text: str, where: str) -> None:
-    """Look at a document without building it, which is done by recursion."""
-    depth = 0
-    for event in _events(text):
-        tag = getattr(event, "tag", None)
-        if tag is not None and tag not in _PLAIN_TAGS:
-            raise InputError(f"{where}: the tag {tag!r} asks for more than plain values")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _MOST_DEEP:
-            raise InputError(f"{where}: its lists or fields lie too deep in each other")
 
 
 def _events(text: str) -> Iterator[Any]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from pytorch_lightning import LightningDataModule, LightningModule
@@ -28,6 +32,7 @@ from training.fit import (
     restore_best,
 )
 from training.module import CosineHeads
+from training.trust import HELP, OPTION, CautiousParser, known_classes_only, trusted
 
 EXAMPLES = {
     "fit": (
@@ -40,6 +45,7 @@ EXAMPLES = {
     "predict": "rac train predict --config grocery-store-lt",
 }
 PREDICTIONS = "predictions.parquet"
+_NO_CHECKPOINT = "is not a checkpoint of tensors and plain values, or is damaged"
 
 Mode = Literal["features", "finetune"]
 Command = TypeVar("Command", bound=LightningCLI)
@@ -70,6 +76,30 @@ class ModeCLI(LightningCLI):
             help="train a head on embeddings (features), or the image tower too (finetune)",
         )
         parser.link_arguments("seed_everything", "data.seed", compute_fn=as_seed)
+
+    def before_instantiate_classes(self) -> None:
+        """Read checkpoints as tensors and plain values.
+
+        Raises:
+            InputError: the configuration asks for more, and is not trusted.
+        """
+        settings = self.config[self.config.subcommand]
+        if trusted() or "weights_only" not in settings:
+            return
+        if settings["weights_only"] is False:
+            raise InputError(
+                "weights_only: false lets a checkpoint run code when it is read; where you trust "
+                f"it as a program, add {OPTION}"
+            )
+        settings["weights_only"] = True
+
+    def _parse_ckpt_path(self) -> None:
+        with _checkpoint_told(self.config.get(self.config.get("subcommand"), {}).get("ckpt_path")):
+            super()._parse_ckpt_path()
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        with _checkpoint_told(self.config[subcommand].get("ckpt_path")):
+            super()._run_subcommand(subcommand)
 
     def before_fit(self) -> None:
         """Keep checkpoints in one place of the run's folder, where ``--ckpt_path last`` looks.
@@ -191,28 +221,50 @@ def start(
         warnings.filterwarnings("ignore", message=told)
     # What Lightning advertises would stand before our own messages.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_no_advertisement)
-    return command(
-        module,
-        data,
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={
-            "prog": "rac train",
-            **{name: {"epilog": f"Example: {example}"} for name, example in EXAMPLES.items()},
-        },
-        trainer_defaults={
-            "accelerator": "cpu",
-            "devices": 1,
-            "max_epochs": 10,
-            "deterministic": True,
-            "num_sanity_val_steps": 0,
-            "log_every_n_steps": 1,
-            "enable_model_summary": False,
-            "callbacks": [best_checkpoint(), last_checkpoint(), early_stopping()],
-            **defaults,
-        },
-        args=arguments,
-    )
+    with known_classes_only():
+        return command(
+            module,
+            data,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_class=CautiousParser,
+            parser_kwargs={
+                "prog": "rac train",
+                **{
+                    name: {"epilog": f"Example: {example}. {HELP}."}
+                    for name, example in EXAMPLES.items()
+                },
+            },
+            trainer_defaults={
+                "accelerator": "cpu",
+                "devices": 1,
+                "max_epochs": 10,
+                "deterministic": True,
+                "num_sanity_val_steps": 0,
+                "log_every_n_steps": 1,
+                "enable_model_summary": False,
+                "callbacks": [best_checkpoint(), last_checkpoint(), early_stopping()],
+                **defaults,
+            },
+            args=arguments,
+        )
+
+
+@contextmanager
+def _checkpoint_told(path: Any) -> Iterator[None]:
+    """Tell of a checkpoint that is none, or more than data."""
+    try:
+        yield
+    except (UnpicklingError, EOFError, BadZipFile) as fault:
+        raise InputError(f"{path}: {_NO_CHECKPOINT} ({_first_line(fault)})") from fault
+    except RuntimeError as fault:
+        if path is None or "PytorchStreamReader" not in str(fault):
+            raise
+        raise InputError(f"{path}: {_NO_CHECKPOINT} ({_first_line(fault)})") from fault
+
+
+def _first_line(fault: Exception) -> str:
+    return str(fault).partition("\n")[0] or type(fault).__name__
 
 
 def _no_advertisement(record: logging.LogRecord) -> bool:
