@@ -23,6 +23,7 @@ from rac.encoders.sources import find_source
 from rac.encoders.texts import encode_tokens
 from rac.encoders.tokenizer import Tokenize, load_tokenizer
 from rac.encoders.towers import ImageTower
+from rac.errors import InputError
 from rac.images import Pixels
 
 
@@ -129,7 +130,15 @@ class OpenClipEncoder(Encoder):
         return embedding, trunk
 
     def _forward_texts(self, texts: list[str]) -> FloatArray:
-        tokens = self._tokenizer(texts).to(self._device)
+        tokens = self._tokenizer(texts)
+        known = getattr(self._model, "vocab_size", None)
+        highest = int(tokens.max()) if tokens.numel() else 0
+        if known is not None and highest >= int(known):
+            raise InputError(
+                f"encoder {self.name!r}: its tokenizer gives the token {highest}, and its text "
+                f"tower knows {int(known)}"
+            )
+        tokens = tokens.to(self._device)
         with torch.inference_mode():
             return _to_numpy(encode_tokens(self._model, tokens))
 
