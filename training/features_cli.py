@@ -8,13 +8,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.plugins import TorchCheckpointIO
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 
 from rac.classifier import CONFIG, RacClassifier, to_predictions
@@ -45,7 +44,6 @@ EXAMPLES = {
     "predict": "rac train predict --config grocery-store-lt",
 }
 PREDICTIONS = "predictions.parquet"
-_NO_CHECKPOINT = "is not a checkpoint of tensors and plain values, or is damaged"
 
 Mode = Literal["features", "finetune"]
 Command = TypeVar("Command", bound=LightningCLI)
@@ -93,13 +91,15 @@ class ModeCLI(LightningCLI):
             )
         settings["weights_only"] = True
 
+    def after_instantiate_classes(self) -> None:
+        """Have it told where a checkpoint is none; one of a plugin's tells for itself."""
+        strategy = self.trainer.strategy
+        if type(strategy.checkpoint_io) is TorchCheckpointIO:
+            strategy.checkpoint_io = _ToldCheckpoints()
+
     def _parse_ckpt_path(self) -> None:
         with _checkpoint_told(self.config.get(self.config.get("subcommand"), {}).get("ckpt_path")):
             super()._parse_ckpt_path()
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        with _checkpoint_told(self.config[subcommand].get("ckpt_path")):
-            super()._run_subcommand(subcommand)
 
     def before_fit(self) -> None:
         """Keep checkpoints in one place of the run's folder, where ``--ckpt_path last`` looks.
@@ -250,21 +250,26 @@ def start(
         )
 
 
+class _ToldCheckpoints(TorchCheckpointIO):
+    def load_checkpoint(self, path: Any, *options: Any, **more: Any) -> dict[str, Any]:
+        with _checkpoint_told(path):
+            read: dict[str, Any] = super().load_checkpoint(path, *options, **more)
+        return read
+
+
 @contextmanager
 def _checkpoint_told(path: Any) -> Iterator[None]:
     """Tell of a checkpoint that is none, or more than data."""
     try:
         yield
-    except (UnpicklingError, EOFError, BadZipFile) as fault:
-        raise InputError(f"{path}: {_NO_CHECKPOINT} ({_first_line(fault)})") from fault
-    except RuntimeError as fault:
-        if path is None or "PytorchStreamReader" not in str(fault):
-            raise
-        raise InputError(f"{path}: {_NO_CHECKPOINT} ({_first_line(fault)})") from fault
-
-
-def _first_line(fault: Exception) -> str:
-    return str(fault).partition("\n")[0] or type(fault).__name__
+    except InputError:
+        raise
+    except Exception as fault:
+        # Readers of pickles end on odd bytes with whatever error comes first.
+        said = str(fault).partition("\n")[0] or type(fault).__name__
+        raise InputError(
+            f"{path}: is not a checkpoint of tensors and plain values, or is damaged ({said})"
+        ) from fault
 
 
 def _no_advertisement(record: logging.LogRecord) -> bool:

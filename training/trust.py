@@ -42,6 +42,7 @@ _PLACES = (
     "pytorch_lightning.callbacks",
     "pytorch_lightning.loggers",
     "pytorch_lightning.plugins",
+    "pytorch_lightning.plugins.environments",
     "pytorch_lightning.profilers",
     "pytorch_lightning.strategies",
     "torch.optim",
