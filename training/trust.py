@@ -153,6 +153,7 @@ def _takes_a_function(one: type) -> bool:
 
 
 def _below(base: type) -> Iterator[type]:
-    for one in base.__subclasses__():
+    below: list[type] = base.__subclasses__()
+    for one in below:
         yield one
         yield from _below(one)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import json
 import random
@@ -407,10 +406,10 @@ def test_other_tables_are_named_with_what_to_do(folder: Path) -> None:
 
 def test_tokens_are_those_of_transformers(folder: Path) -> None:
     from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
 
+    transformers = pytest.importorskip("transformers")
     texts = ["", "a photo of a cat.", "A CAT, a cat. " * 20, "zebra"]
-    theirs = PreTrainedTokenizerFast(
+    theirs = transformers.PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(tables().decode()),
         pad_token=SETTINGS["pad_token"],
     )
@@ -614,6 +613,19 @@ def test_a_folder_named_like_a_repository_is_not_taken_for_it(
     assert not (tmp_path / "marker").exists()
 
 
+HUB_NAMES = ("hf-hub:", "hf-hub:/etc", "hf-hub:../encoder", "hf-hub:a/b/c", "hf-hub:org/no--name")
+
+
+@pytest.mark.parametrize("name", HUB_NAMES)
+def test_a_name_that_the_hub_cannot_have_is_refused(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offline_hub(folder.parent / "hub", monkeypatch)
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match="cannot be fetched"):
+        load(name)
+
+
 # --- flipped bits -------------------------------------------------------------------------------
 
 FLIPS = 200
@@ -660,13 +672,6 @@ def test_a_tiny_model_with_the_built_in_tokenizer_is_read(tmp_path: Path) -> Non
     assert load(write_tiny_model(tmp_path / "vit", "vit")).embedding_dim == 16
 
 
-def test_said_does_not_share(plain: Path) -> None:
-    """The cases change a configuration of their own each."""
-    one, other = description(), copy.deepcopy(description())
-    said("embed_dim", 3)(one)
-    assert one != other
-
-
 PROMISES = [
     Promise(
         "encoder folders and repositories",
@@ -686,7 +691,7 @@ PROMISES = [
         "encoders that a model or memory names",
         "a folder is used only where you name it, or in the package or the cache",
         "paths in many forms, links, folders called like registered models",
-        len(STORED_CASES) + 4,
+        len(STORED_CASES) + len(HUB_NAMES) + 4,
     ),
     Promise(
         "tokenizers and text towers",
