@@ -19,11 +19,19 @@ from rac.branches.nearest import NearestRows, suits
 from rac.branches.retrieval import RetrievalBranch
 from rac.branches.text import Snippets, TextBranch, snippets
 from rac.errors import InputError
-from rac.model_config import ClassifierConfig, TextConfig, read_config
+from rac.model_config import ClassifierConfig, TextConfig, read_config, write_config
 from rac.seen_images import SeenImages, read_seen_images
 from rac.tables import Item
 from rac.workers import single_threads
-from retrieval_index import Batch, EncoderMismatch, EvenedMetric, Memory, Metric, Neighbours
+from retrieval_index import (
+    Batch,
+    EncoderMismatch,
+    EvenedMetric,
+    Memory,
+    MemoryFault,
+    Metric,
+    Neighbours,
+)
 from retrieval_index.files import replace_file, sha256_file
 
 CONFIG = "config.json"
@@ -136,6 +144,17 @@ class RacClassifier:
             raise InputError(
                 f"the head knows {len(head.directions)} classes, the model {len(config.classes)}"
             )
+        for what, found, wanted in (
+            ("memory", memory.manifest.dim, config.of_memory().dim),
+            ("base branch", head.directions.shape[1], config.dim),
+            ("base metric", (base_metric or memory.metric).dim, config.dim),
+        ):
+            # A metric that has learnt nothing takes features of any dimension.
+            if found not in (wanted, None):
+                raise InputError(
+                    f"{memory.folder or 'the memory'}: the {what} is of {found} dimensions, and "
+                    f"the model of {wanted}"
+                )
         self.config = config
         self.head = head
         self.memory = memory
@@ -383,9 +402,8 @@ class RacClassifier:
             "tensors_sha256": sha256_file(target / TENSORS),
             "images_sha256": self.seen.write(target / IMAGES),
         }
-        complete = self.config.model_copy(update=digests)
         with replace_file(target / CONFIG) as draft:
-            draft.write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            write_config(self.config.model_copy(update=digests), draft)
         return target
 
     @classmethod
@@ -430,6 +448,7 @@ class RacClassifier:
         fits = bool(of_metric) == (config.memory_encoder is not None)
         if not fits or set(tensors) != {"directions", "scale"} | of_text:
             raise InputError(f"{home / TENSORS}: is not the file that {CONFIG} vouches for")
+        _check_tensors(tensors, config, home / TENSORS)
         memory = Memory.open(home / MEMORY)
         head = CosineHead(tensors["directions"], float(tensors["scale"][0]))
         seen = SeenImages()
@@ -440,7 +459,7 @@ class RacClassifier:
             head,
             memory,
             seen,
-            base_metric=EvenedMetric.from_arrays(of_metric) if of_metric else None,
+            base_metric=_own_metric(of_metric, home / TENSORS),
             **{name: tensors[name] for name in of_text},
         )
         loaded.require(
@@ -450,6 +469,42 @@ class RacClassifier:
             memory_space=memory_space,
         )
         return loaded
+
+
+def _own_metric(arrays: dict[str, npt.NDArray[Any]], path: Path) -> EvenedMetric | None:
+    try:
+        return EvenedMetric.from_arrays(arrays) if arrays else None
+    except MemoryFault as fault:
+        raise InputError(f"{path}: the metric of the base branch is damaged: {fault}") from fault
+
+
+def _check_tensors(
+    tensors: Mapping[str, npt.NDArray[Any]], config: ClassifierConfig, path: Path
+) -> None:
+    """Refuse tensors of a model folder that no fit gives, before anything is made of them.
+
+    Raises:
+        InputError: a shape does not fit the configuration, or a number is none.
+    """
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "directions": (len(config.classes), None),
+        "scale": (1,),
+    }
+    if config.text is not None:
+        named = (len(config.classes), config.text.dim)
+        shapes |= {"text_names": named, "text_prototypes": named}
+    for name, shape in shapes.items():
+        found = tensors[name]
+        sides = zip(found.shape, shape, strict=False)
+        if found.ndim != len(shape) or any(side not in (has, None) for has, side in sides):
+            wanted = ", ".join("D" if side is None else str(side) for side in shape)
+            raise InputError(
+                f"{path}: {name} has the shape {found.shape}, and {CONFIG} asks for ({wanted})"
+            )
+        if found.dtype.kind != "f" or not np.isfinite(found).all():
+            raise InputError(f"{path}: {name} holds numbers that are none")
+    if tensors["scale"][0] <= 0:
+        raise InputError(f"{path}: scale must be above 0, not {tensors['scale'][0]}")
 
 
 def _text_branch(

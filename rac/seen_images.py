@@ -8,9 +8,12 @@ from pathlib import Path
 
 from eval.errors import ReportFault
 from eval.image_sets import ImageSet, digests_of, image_set, image_set_from_json
+from rac.documents import MEBIBYTE, read_json
 from rac.errors import InputError
 from retrieval_index import Memory
 from retrieval_index.files import replace_file, sha256_file
+
+_MOST_BYTES = 4096 * MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def read_seen_images(path: Path, sha256: str) -> SeenImages:
     try:
         if sha256_file(path) != sha256:
             raise InputError(f"{path}: is not the file that the model's configuration vouches for")
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path, most_bytes=_MOST_BYTES)
         sets = {
             name: None if one is None else image_set_from_json(one) for name, one in said.items()
         }

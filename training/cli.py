@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pytorch_lightning.cli import LightningCLI
 
+from rac.documents import read_yaml
 from rac.errors import InputError
 from training.features_cli import Mode, run_features
+from training.trust import OPTION, UnknownClass, trusting
 
 CONFIGS = Path(__file__).parent / "configs"
 _CONFIG_OPTIONS = ("--config", "-c")
@@ -20,6 +21,7 @@ def run(arguments: list[Any]) -> LightningCLI:
 
     A ``--config NAME`` that is no file but one of the ready configurations is taken for that.
     ``--mode finetune``, or ``mode: finetune`` in a configuration, trains the image tower.
+    ``--trust-config`` lets configurations name any class; see :mod:`training.trust`.
 
     Args:
         arguments: what stands behind ``rac train``.
@@ -28,12 +30,21 @@ def run(arguments: list[Any]) -> LightningCLI:
         InputError: the data or the settings cannot be used.
         SystemExit: the parser refuses an argument, or has printed what was asked for.
     """
-    given = [_ready(arguments, place) for place in range(len(arguments))]
-    if _mode(given) == "features":
-        return run_features(given)
-    from training.finetune.cli import run_finetune
+    said = [argument for argument in arguments if argument != OPTION]
+    given = [_ready(said, place) for place in range(len(said))]
+    mode = _mode(given)
+    try:
+        with trusting(len(said) < len(arguments)):
+            if mode == "features":
+                return run_features(given)
+            from training.finetune.cli import run_finetune
 
-    return run_finetune(given)
+            return run_finetune(given)
+    except UnknownClass as fault:
+        name = fault.named.rpartition(".")[2]
+        configs = [value for option, value in _options(given) if option in _CONFIG_OPTIONS]
+        named = [one for one in configs if name in Path(one).read_text(encoding="utf-8")]
+        raise InputError(f"{', '.join(named) or 'an option'}: {fault}") from fault
 
 
 def ready_configs() -> list[str]:
@@ -59,7 +70,7 @@ def _mode(arguments: list[Any]) -> Mode:
     found: Any = "features"
     for option, value in _options(arguments):
         if option in _CONFIG_OPTIONS:
-            settings = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+            settings = read_yaml(Path(value))
             if isinstance(settings, dict):
                 found = settings.get("mode", found)
     for option, value in _options(arguments):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.plugins import TorchCheckpointIO
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 
 from rac.classifier import CONFIG, RacClassifier, to_predictions
@@ -28,6 +31,7 @@ from training.fit import (
     restore_best,
 )
 from training.module import CosineHeads
+from training.trust import HELP, OPTION, CautiousParser, known_classes_only, trusted
 
 EXAMPLES = {
     "fit": (
@@ -70,6 +74,32 @@ class ModeCLI(LightningCLI):
             help="train a head on embeddings (features), or the image tower too (finetune)",
         )
         parser.link_arguments("seed_everything", "data.seed", compute_fn=as_seed)
+
+    def before_instantiate_classes(self) -> None:
+        """Read checkpoints as tensors and plain values.
+
+        Raises:
+            InputError: the configuration asks for more, and is not trusted.
+        """
+        settings = self.config[self.config.subcommand]
+        if trusted() or "weights_only" not in settings:
+            return
+        if settings["weights_only"] is False:
+            raise InputError(
+                "weights_only: false lets a checkpoint run code when it is read; where you trust "
+                f"it as a program, add {OPTION}"
+            )
+        settings["weights_only"] = True
+
+    def after_instantiate_classes(self) -> None:
+        """Have it told where a checkpoint is none; one of a plugin's tells for itself."""
+        strategy = self.trainer.strategy
+        if type(strategy.checkpoint_io) is TorchCheckpointIO:
+            strategy.checkpoint_io = _ToldCheckpoints()
+
+    def _parse_ckpt_path(self) -> None:
+        with _checkpoint_told(self.config.get(self.config.get("subcommand"), {}).get("ckpt_path")):
+            super()._parse_ckpt_path()
 
     def before_fit(self) -> None:
         """Keep checkpoints in one place of the run's folder, where ``--ckpt_path last`` looks.
@@ -191,28 +221,55 @@ def start(
         warnings.filterwarnings("ignore", message=told)
     # What Lightning advertises would stand before our own messages.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_no_advertisement)
-    return command(
-        module,
-        data,
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={
-            "prog": "rac train",
-            **{name: {"epilog": f"Example: {example}"} for name, example in EXAMPLES.items()},
-        },
-        trainer_defaults={
-            "accelerator": "cpu",
-            "devices": 1,
-            "max_epochs": 10,
-            "deterministic": True,
-            "num_sanity_val_steps": 0,
-            "log_every_n_steps": 1,
-            "enable_model_summary": False,
-            "callbacks": [best_checkpoint(), last_checkpoint(), early_stopping()],
-            **defaults,
-        },
-        args=arguments,
-    )
+    with known_classes_only():
+        return command(
+            module,
+            data,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_class=CautiousParser,
+            parser_kwargs={
+                "prog": "rac train",
+                **{
+                    name: {"epilog": f"Example: {example}. {HELP}."}
+                    for name, example in EXAMPLES.items()
+                },
+            },
+            trainer_defaults={
+                "accelerator": "cpu",
+                "devices": 1,
+                "max_epochs": 10,
+                "deterministic": True,
+                "num_sanity_val_steps": 0,
+                "log_every_n_steps": 1,
+                "enable_model_summary": False,
+                "callbacks": [best_checkpoint(), last_checkpoint(), early_stopping()],
+                **defaults,
+            },
+            args=arguments,
+        )
+
+
+class _ToldCheckpoints(TorchCheckpointIO):
+    def load_checkpoint(self, path: Any, *options: Any, **more: Any) -> dict[str, Any]:
+        with _checkpoint_told(path):
+            read: dict[str, Any] = super().load_checkpoint(path, *options, **more)
+        return read
+
+
+@contextmanager
+def _checkpoint_told(path: Any) -> Iterator[None]:
+    """Tell of a checkpoint that is none, or more than data."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as fault:
+        # Readers of pickles end on odd bytes with whatever error comes first.
+        said = str(fault).partition("\n")[0] or type(fault).__name__
+        raise InputError(
+            f"{path}: is not a checkpoint of tensors and plain values, or is damaged ({said})"
+        ) from fault
 
 
 def _no_advertisement(record: logging.LogRecord) -> bool:

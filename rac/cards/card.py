@@ -7,9 +7,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rac.documents import parse_yaml
 from rac.errors import InputError
 
 
@@ -207,13 +207,11 @@ def parse_card(name: str, text: str) -> Card:
     header, mark, body = rest.partition("\n---\n")
     if before.strip() or not mark:
         raise InputError(f"data card {name}: it should begin with a YAML header between --- lines")
+    fields = parse_yaml(header, f"data card {name}")
+    if not isinstance(fields, dict):
+        raise InputError(f"data card {name}: its header should hold fields")
     try:
-        fields = yaml.safe_load(header)
-        if not isinstance(fields, dict):
-            raise InputError(f"data card {name}: its header should hold fields")
         return Card(name=name, text=body.strip(), **fields)
-    except yaml.YAMLError as error:
-        raise InputError(f"data card {name}: {error}") from error
     except (ValidationError, TypeError) as error:
         raise InputError(f"data card {name}: {error}") from error
 

@@ -29,7 +29,10 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .parquet or .csv.")],
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", help="By default the encoder that the model was trained with."),
+        typer.Option(
+            "--encoder",
+            help="By default the encoder that the model was trained with; a folder must be named.",
+        ),
     ] = None,
     memory_encoder: Annotated[
         str | None,
@@ -65,6 +68,7 @@ def predict(
     from rac.classifier import RacClassifier
     from rac.embedding.cache import EmbeddingCache
     from rac.encoders import load_encoder
+    from rac.encoders.load import usable_name
     from rac.errors import InputError
     from rac.prediction import check_suffix, predict_to_file
     from rac.prediction_features import Embedder
@@ -76,11 +80,12 @@ def predict(
     config = classifier.config
     if memory_encoder is not None and config.memory_encoder is None:
         raise InputError(f"{model}: its memory is of the same encoder as its base branch")
-    network = load_encoder(encoder or config.encoder_name or "mini")
+    network = load_encoder(encoder or usable_name(config.encoder_name, model))
     with ExitStack() as caches:
         memory = None
         if config.memory_encoder is not None:
-            other = load_encoder(memory_encoder or config.memory_encoder.encoder_name or "mini")
+            stored = config.memory_encoder.encoder_name
+            other = load_encoder(memory_encoder or usable_name(stored, model, "--memory-encoder"))
             memory = Embedder(other, caches.enter_context(EmbeddingCache(other)))
         done = predict_to_file(
             opened,

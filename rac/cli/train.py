@@ -23,6 +23,10 @@ def _run(subcommand: str, context: typer.Context) -> None:
 def fit(context: typer.Context) -> None:
     """Train a model; its folder is printed at the end.
 
+    A configuration may name classes of Lightning and torch and our own; others are built, and
+    checkpoints that hold more than data are read, with --trust-config only: to build a class can
+    run any code.
+
     Example:
 
           rac train fit --config grocery-store-lt --trainer.default_root_dir runs/lt

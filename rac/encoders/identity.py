@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,10 +15,24 @@ from rac.images import DECODING_RULES
 _NORMALISATION = "l2"
 
 
+@dataclass(frozen=True)
+class Besides:
+    """What tells two encoders of the same weights apart, in digests; None where nothing does.
+
+    Attributes:
+        tokenizer: of the files of a tokenizer of its own.
+        architecture: of what the weights do not show of an architecture that is not a usual one.
+    """
+
+    tokenizer: str | None = None
+    architecture: str | None = None
+
+
 def encoder_identity(
     weights: Mapping[str, torch.Tensor],
     preprocessing: Mapping[str, Any],
     lowered_precision: str | None = None,
+    besides: Besides = Besides(),
 ) -> str:
     """Hash weights, preprocessing, normalisation and the version of the decoding rules.
 
@@ -30,6 +45,8 @@ def encoder_identity(
             can say it.
         lowered_precision: what the network computes in, where that was not checked to give the
             results of float32; None otherwise.
+        besides: what else there is; where there is nothing, the identity is what it was before
+            this was asked for.
 
     Returns:
         32 hexadecimal digits.
@@ -42,6 +59,10 @@ def encoder_identity(
     }
     if lowered_precision is not None:
         rules["precision"] = lowered_precision
+    if besides.tokenizer is not None:
+        rules["tokenizer"] = besides.tokenizer
+    if besides.architecture is not None:
+        rules["architecture"] = besides.architecture
     digest.update(json.dumps(rules, sort_keys=True, default=str).encode())
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.resources import files
 from pathlib import Path
 
 from rac.encoders.base import Encoder
 from rac.encoders.layout import CONFIG_FILE, LOCAL
 from rac.errors import InputError
+from rac.home import cache_home
 
 HELP = (
     "'mini' (embedded), MODEL/PRETRAINED (such as ViT-B-32/laion2b_s34b_b79k), hf-hub:ORG/NAME, "
@@ -60,6 +62,43 @@ def open_clip_name(name: str) -> tuple[str, str | None]:
     if slash and model and pretrained and not name.startswith((".", "/", "~")):
         return model, pretrained
     raise InputError(f"there is no encoder {name!r}; an encoder is {HELP}")
+
+
+def usable_name(stored: str | None, stored_in: str | Path, option: str = "--encoder") -> str:
+    """Give the encoder that a model or a memory names, where it may be taken at its word.
+
+    What a file of somebody else names is not what the person at the keyboard names. ``mini``, a
+    pair of open_clip's registry and a repository of the hub are the same for everybody, and are
+    data (:mod:`rac.encoders.sources`). A folder is whatever lies there on this machine: it is used
+    where the person gave it, or where it lies in this package or in our cache.
+
+    Args:
+        stored: the name; None stands for ``mini``.
+        stored_in: the file or folder that says so, for messages.
+        option: by which the person names an encoder.
+
+    Raises:
+        InputError: it is a folder elsewhere, or names a file of weights.
+    """
+    if stored is None:
+        return "mini"
+    if stored == "mini" or stored.startswith("hf-hub:"):
+        return stored
+    folder = Path(stored).expanduser()
+    weights = Path(stored.partition("/")[2] or stored)
+    if stored.startswith((".", "/", "~")) or folder.is_dir() or weights.is_file():
+        homes = (mini_folder().parent, cache_home())
+        if folder.is_dir() and any(_within(folder, home) for home in homes):
+            return str(folder.resolve())
+        raise InputError(
+            f"{stored_in}: names the encoder {stored!r}, which is a place on this machine; such a "
+            f"one is only used where you name it yourself: {option} {shlex.quote(stored)}"
+        )
+    return stored
+
+
+def _within(folder: Path, home: Path) -> bool:
+    return folder.resolve().is_relative_to(home.resolve())
 
 
 def mini_folder() -> Path:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import open_clip
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from rac.encoders.base import Encoder, FloatArray
-from rac.encoders.factory import create_model
-from rac.encoders.identity import encoder_identity
+from rac.encoders.config import architecture_told
+from rac.encoders.factory import build_model, without_logging
+from rac.encoders.identity import Besides, encoder_identity
 from rac.encoders.layout import PHOTO_CROP
 from rac.encoders.preprocessing import byte_steps
 from rac.encoders.runtimes.base import Runtime
 from rac.encoders.runtimes.choose import choose_runtime
+from rac.encoders.sources import find_source
 from rac.encoders.texts import encode_tokens
+from rac.encoders.tokenizer import Tokenize, load_tokenizer
 from rac.encoders.towers import ImageTower
 from rac.errors import InputError
 from rac.images import Pixels
@@ -52,19 +50,22 @@ class OpenClipEncoder(Encoder):
         self,
         model: nn.Module,
         transform: Any,
-        tokenizer: Callable[[list[str]], torch.Tensor],
+        tokenizer: Tokenize,
         photo_crop: float = 1.0,
         *,
         name: str,
         options: RunOptions,
+        besides: Besides = Besides(),  # noqa: B008  it is frozen
     ) -> None:
-        """Take a model on the CPU, its own evaluation transform and its tokenizer."""
+        """Take a model on the CPU, its own evaluation transform, its tokenizer, and what else its
+        identity is made of.
+        """
         preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
         if photo_crop != 1:
             preprocessing[PHOTO_CROP] = photo_crop
         lowered = options.precision if options.precision not in ("auto", "float32") else None
         self.name = name
-        self.identity = encoder_identity(model.state_dict(), preprocessing, lowered)
+        self.identity = encoder_identity(model.state_dict(), preprocessing, lowered, besides)
         self._options = options
         self._device = torch.device(options.device)
         self._model = model.eval().requires_grad_(False)
@@ -91,18 +92,18 @@ class OpenClipEncoder(Encoder):
         """Load what open_clip's factory knows by this name.
 
         Raises:
-            InputError: open_clip knows no such model or weights, could not fetch them, or they do
-                not fit.
+            InputError: open_clip knows no such model or weights, could not fetch them, they are
+                damaged or do not fit, or they ask for more than data.
         """
-        if pretrained is not None:
-            _check_registered(model_name, pretrained)
-        try:
-            with _without_logging():
-                model, transform, photo_crop = create_model(model_name, pretrained)
-                tokenizer = open_clip.get_tokenizer(model_name)
-        except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
-            raise InputError(f"encoder {name!r} cannot be loaded: {error}") from error
-        return cls(model, transform, tokenizer, photo_crop, name=name, options=options)
+        with without_logging():
+            source = find_source(model_name, pretrained)
+            described = source.config.model_cfg
+            tokenizer, tokenizer_told = load_tokenizer(described.text_cfg, source.files)
+            model, transform, photo_crop = build_model(source)
+        besides = Besides(tokenizer_told, architecture_told(described))
+        return cls(
+            model, transform, tokenizer, photo_crop, name=name, options=options, besides=besides
+        )
 
     @property
     def runtime(self) -> str | None:
@@ -129,33 +130,17 @@ class OpenClipEncoder(Encoder):
         return embedding, trunk
 
     def _forward_texts(self, texts: list[str]) -> FloatArray:
-        tokens = self._tokenizer(texts).to(self._device)
+        tokens = self._tokenizer(texts)
+        known = getattr(self._model, "vocab_size", None)
+        highest = int(tokens.max()) if tokens.numel() else 0
+        if known is not None and highest >= int(known):
+            raise InputError(
+                f"encoder {self.name!r}: its tokenizer gives the token {highest}, and its text "
+                f"tower knows {int(known)}"
+            )
+        tokens = tokens.to(self._device)
         with torch.inference_mode():
             return _to_numpy(encode_tokens(self._model, tokens))
-
-
-@contextmanager
-def _without_logging() -> Iterator[None]:
-    """Keep quiet what is logged on the way to an error that says it all, once for each retry."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
-def _check_registered(model_name: str, pretrained: str) -> None:
-    known = open_clip.list_models()
-    if model_name not in known:
-        raise InputError(
-            f"open_clip knows no model {model_name!r}; `rac encoders` recommends some, and "
-            f"`python -c 'import open_clip; print(open_clip.list_models())'` lists all {len(known)}"
-        )
-    tags = open_clip.list_pretrained_tags_by_model(model_name)
-    if pretrained not in tags and not Path(pretrained).is_file():
-        there_are = ", ".join(tags) or "none"
-        raise InputError(f"model {model_name!r} has no weights {pretrained!r}; it has: {there_are}")
 
 
 def _to_numpy(tensor: torch.Tensor) -> FloatArray:

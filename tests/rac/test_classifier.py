@@ -231,15 +231,22 @@ def test_identities_are_checked(tmp_path: Path) -> None:
         model.with_memory(foreign)
 
 
+def without_digest(folder: Path) -> dict[str, object]:
+    """What a program of format version 3 has written there."""
+    config: dict[str, object] = json.loads((folder / "config.json").read_text())
+    del config["config_sha256"]
+    return config | {"format_version": 3}
+
+
 def test_damage_is_refused(tmp_path: Path) -> None:
     folder = classifier().save(tmp_path / "model")
     with pytest.raises(InputError, match=r"no config\.json"):
         RacClassifier.load(tmp_path)
 
-    config = json.loads((folder / "config.json").read_text())
+    config = without_digest(folder)
     for change, message in (
         ({"surprise": 1}, "surprise"),
-        ({"format_version": 4}, "version 4"),
+        ({"format_version": 5}, "version 5"),
         ({"classes": ["a", "a", "b"]}, "named twice"),
     ):
         (folder / "config.json").write_text(json.dumps(config | change))
@@ -329,7 +336,7 @@ def test_a_folder_of_format_version_1_is_read(tmp_path: Path) -> None:
     path = tmp_path / "model" / "config.json"
     config = json.loads(path.read_text())
     del config["text"], config["fusion"]["text"], config["fallback"]["text"]
-    del config["memory_encoder"]
+    del config["memory_encoder"], config["config_sha256"]
     path.write_text(json.dumps(config | {"format_version": 1}))
     loaded = RacClassifier.load(tmp_path / "model")
     assert loaded.predict(queries()).probabilities.tobytes() == (
@@ -353,7 +360,7 @@ def test_text_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="text vectors have 5 dimensions, those of this model 4"):
         model.with_memory(foreign)
     folder = model.save(tmp_path / "model")
-    config = json.loads((folder / "config.json").read_text())
+    config = without_digest(folder)
     (folder / "config.json").write_text(json.dumps(config | {"text": None}))
     with pytest.raises(InputError, match="vouches for"):
         RacClassifier.load(folder)
@@ -426,7 +433,7 @@ def test_features_of_the_wrong_encoders_are_refused(tmp_path: Path) -> None:
         RacClassifier(model.config, model.head, model.memory)
     tensors = folder / "model.safetensors"
     tensors.write_bytes((tmp_path / "one/model.safetensors").read_bytes())
-    config = json.loads((folder / "config.json").read_text())
+    config = without_digest(folder)
     one = json.loads((tmp_path / "one/config.json").read_text())
     (folder / "config.json").write_text(
         json.dumps(config | {"tensors_sha256": one["tensors_sha256"]})

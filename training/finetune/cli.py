@@ -9,6 +9,7 @@ from typing import Any
 from pytorch_lightning.cli import ArgsType
 
 from rac.classifier import CONFIG
+from rac.encoders.load import usable_name
 from rac.model_config import read_config
 from rac.progress import say
 from training.features_cli import ModeCLI, run_features, start
@@ -79,7 +80,7 @@ class FinetuneCLI(ModeCLI):
             "seed_everything": data.seed,
             "model.out": model,
             "trainer.default_root_dir": root,
-            **(self._to_fit() if subcommand == "fit" else _memory_of(model)),
+            **(self._to_fit() if subcommand == "fit" else self._memory_of(model)),
         }
         given = [f"--{name}={value}" for name, value in told.items() if value is not None]
         run_features([subcommand, *given])
@@ -101,13 +102,17 @@ class FinetuneCLI(ModeCLI):
             "data.held_out": data.held_out if by_validation and not data.tables["val"] else None,
         }
 
-
-def _memory_of(model: Path) -> dict[str, object]:
-    """Give the options that name the memory of a model, where it has an encoder of its own."""
-    own = read_config(model / CONFIG).memory_encoder
-    if own is None:
-        return {}
-    return {"data.memory_encoder": own.encoder_name, "data.memory_space": own.space}
+    def _memory_of(self, model: Path) -> dict[str, object]:
+        """Give the options that name the memory of a model, where it has an encoder of its own."""
+        own = read_config(model / CONFIG).memory_encoder
+        if own is None:
+            return {}
+        name = own.encoder_name
+        # Folders that were named for this run, by its own folder or by the encoder to begin with.
+        given = (self.datamodule.encoder_name, str((self.root / _MEMORY_ENCODER).resolve()))
+        if name not in given:
+            name = usable_name(name, model / CONFIG, "--data.encoder")
+        return {"data.memory_encoder": name, "data.memory_space": own.space}
 
 
 def run_finetune(arguments: ArgsType) -> FinetuneCLI:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from rac.encoders.factory import create_model
+from rac.documents import read_json
+from rac.encoders.factory import build_model
 from rac.encoders.layout import CONFIG_FILE, PHOTO_CROP, WEIGHTS_FILE, write_folder
 from rac.encoders.load import open_clip_name
+from rac.encoders.sources import find_source
+from rac.encoders.tokenizer import FILES
 
 
 def write_encoder(visual: nn.Module, source: str, folder: Path) -> Path:
@@ -27,15 +29,18 @@ def write_encoder(visual: nn.Module, source: str, folder: Path) -> Path:
     Returns:
         The folder.
     """
-    name, pretrained = open_clip_name(source)
-    model, _, photo_crop = create_model(name, pretrained)
+    found = find_source(*open_clip_name(source))
+    model, _, photo_crop = build_model(found)
     trained = {key: value.detach().cpu() for key, value in visual.state_dict().items()}
     model.visual.load_state_dict(trained)
     preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
     if photo_crop != 1:
         preprocessing[PHOTO_CROP] = photo_crop
-    config = {"model_cfg": open_clip.get_model_config(name), "preprocess_cfg": preprocessing}
-    return write_folder(folder, _plain(model.state_dict()), config)
+    described = found.config.model_cfg
+    config = {"model_cfg": described.said(), "preprocess_cfg": preprocessing}
+    own = FILES if described.text_cfg.hf_tokenizer_name else ()
+    tokenizer = {name: path for name in own if (path := found.files.find(name)) is not None}
+    return write_folder(folder, _plain(model.state_dict()), config, tokenizer)
 
 
 def write_resized(encoder: Path, folder: Path, image_size: int) -> Path:
@@ -49,11 +54,12 @@ def write_resized(encoder: Path, folder: Path, image_size: int) -> Path:
     Returns:
         The folder.
     """
-    config = json.loads((encoder / CONFIG_FILE).read_text(encoding="utf-8"))
+    config = read_json(encoder / CONFIG_FILE)
     config["model_cfg"]["vision_cfg"]["image_size"] = image_size
     config["preprocess_cfg"]["size"] = [image_size, image_size]
     config["preprocess_cfg"].pop(PHOTO_CROP, None)
-    return write_folder(folder, load_file(encoder / WEIGHTS_FILE), config)
+    tokenizer = {name: encoder / name for name in FILES if (encoder / name).is_file()}
+    return write_folder(folder, load_file(encoder / WEIGHTS_FILE), config, tokenizer)
 
 
 def _plain(state: dict[str, Any]) -> dict[str, torch.Tensor]:

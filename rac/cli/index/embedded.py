@@ -24,10 +24,17 @@ if TYPE_CHECKING:
 
 
 def encoder_for(memory: Memory, name: str | None) -> Encoder:
-    """Load the encoder that is asked for, or that made the memory, and refuse another."""
-    from rac.encoders import load_encoder
+    """Load the encoder that is asked for, or that made the memory, and refuse another.
 
-    network = load_encoder(name or memory.manifest.encoder_name or "mini")
+    Raises:
+        InputError: the memory names a folder, see :func:`rac.encoders.load.usable_name`.
+        EncoderMismatch: it is not the one that made the memory.
+    """
+    from rac.encoders import load_encoder
+    from rac.encoders.load import usable_name
+
+    stored = memory.manifest.encoder_name
+    network = load_encoder(name or usable_name(stored, memory.folder or "the memory"))
     memory.require(encoder=network.identity)
     return network
 

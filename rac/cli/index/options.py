@@ -47,7 +47,9 @@ TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="Table of it
 StoredEncoderOption = Annotated[
     str | None,
     typer.Option(
-        "--encoder", help="Encoder for the new images; by default the one that made the memory."
+        "--encoder",
+        help="Encoder for the new images; by default the one that made the memory; a folder must "
+        "be named.",
     ),
 ]
 KeepOption = Annotated[

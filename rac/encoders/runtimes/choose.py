@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from rac.encoders.runtimes.base import (
     FloatArray,
@@ -61,7 +61,12 @@ class Decision(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: str
-    candidates: list[Measured]
+    candidates: list[Measured] = Field(min_length=1)
+
+    @property
+    def best(self) -> RuntimeChoice:
+        """The chosen one."""
+        return RuntimeChoice(self.candidates[0].runtime, self.candidates[0].precision)
 
 
 def choose_runtime(
@@ -107,13 +112,16 @@ def choose_runtime(
     if len(candidates) == 1:
         return build(candidates[0])
     path = _decision_file(identity, device, candidates)
-    decision = _read(path)
-    if decision is None:
+    best = _read(path)
+    if best not in candidates:
         decision = _measure(candidates, build, image_size, device)
-        with replace_file(path) as draft:
-            draft.write_text(decision.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    best = decision.candidates[0]
-    return build(RuntimeChoice(best.runtime, best.precision))
+        best = decision.best
+        try:
+            with replace_file(path) as draft:
+                draft.write_text(decision.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            say(f"{path} cannot be written ({error.strerror}): the next job measures again")
+    return build(best)
 
 
 def available(device: torch.device) -> list[RuntimeChoice]:
@@ -245,8 +253,9 @@ def _version(package: str) -> str:
         return "none"
 
 
-def _read(path: Path) -> Decision | None:
+def _read(path: Path) -> RuntimeChoice | None:
+    """Give what was chosen before; None where that is not known, or no longer to be read."""
     try:
-        return Decision.model_validate_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValidationError, ValueError):
+        return Decision.model_validate_json(path.read_text(encoding="utf-8")).best
+    except (OSError, ValueError):
         return None

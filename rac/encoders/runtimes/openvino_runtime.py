@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import warnings
@@ -12,12 +13,15 @@ from typing import Any
 import numpy as np
 import openvino
 import torch
+from filelock import FileLock
 
 from rac.cores import usable_cores
 from rac.encoders.runtimes.base import FloatArray, Precision, Runtime, RuntimeChoice
+from rac.encoders.runtimes.vouched import is_vouched, vouch
 from rac.encoders.towers import ImageTower
 from rac.home import cache_home
 from rac.images import Pixels
+from rac.progress import say
 
 NAME = "openvino"
 
@@ -43,17 +47,8 @@ class OpenVinoRuntime(Runtime):
         self.choice = RuntimeChoice(NAME, precision)
         core = shared_core()
         folder = cache_home() / "openvino"
-        model = core.read_model(_converted(tower, folder, identity, image_size))
-        compiled = core.compile_model(
-            model,
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "THROUGHPUT",
-                "INFERENCE_PRECISION_HINT": _HINTS[precision],
-                "INFERENCE_NUM_THREADS": usable_cores(),
-                "CACHE_DIR": str(folder / "compiled"),
-            },
-        )
+        converted = _converted(tower, folder, identity, image_size)
+        compiled = _compiled(core, core.read_model(converted), precision, converted.parent)
         self._sizes = [int(output.shape[1]) for output in compiled.outputs]
         self._queue = openvino.AsyncInferQueue(compiled)
         self._queue.set_callback(_keep)
@@ -94,23 +89,49 @@ def _keep(request: Any, outputs: tuple[FloatArray, FloatArray]) -> None:
         output[:] = request.get_output_tensor(number).data[: len(output)]
 
 
+def _compiled(core: openvino.Core, model: Any, precision: Precision, folder: Path) -> Any:
+    """Compile a model, or take what was compiled before, where it is as it was written."""
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_NUM_THREADS": usable_cores(),
+    }
+    kept = folder / "compiled"
+    if not os.access(folder, os.W_OK):
+        known = {"CACHE_DIR": str(kept)} if is_vouched(kept) else {}
+        return core.compile_model(model, "CPU", settings | known)
+    with FileLock(folder / ".compiled.lock"):
+        if kept.exists() and not is_vouched(kept):
+            # OpenVINO would take what lies there as it is.
+            say(f"{kept} is damaged, or not all written: the encoder is compiled again")
+            shutil.rmtree(kept, ignore_errors=True)
+        compiled = core.compile_model(model, "CPU", settings | {"CACHE_DIR": str(kept)})
+        if kept.is_dir() and not is_vouched(kept):
+            vouch(kept)
+    return compiled
+
+
 def _converted(tower: ImageTower, folder: Path, identity: str, image_size: tuple[int, int]) -> Path:
     """Give the model file of a tower, converted once for an encoder and a version of OpenVINO."""
     version = openvino.__version__.split("-")[0]
     finished = folder / f"{identity}-{version}-{torch.__version__}"
     model_file = finished / "model.xml"
-    if model_file.is_file():
+    if is_vouched(finished):
         return model_file
+    if finished.exists():
+        say(f"{finished} is damaged, or of an older version: the encoder is converted again")
+        shutil.rmtree(finished, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder, prefix=".draft-"))
     try:
         openvino.save_model(
             _convert(tower, image_size), draft / "model.xml", compress_to_fp16=False
         )
+        vouch(draft)
         draft.rename(finished)
     except OSError:
         # Another process has published the same model meanwhile.
-        if not model_file.is_file():
+        if not is_vouched(finished):
             raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)

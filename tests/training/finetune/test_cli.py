@@ -99,12 +99,14 @@ def test_from_images_to_a_tuned_encoder_its_memory_and_predictions(
     assert classifier.config.train_counts == (4, 6, 8)
     assert len(classifier.memory) == 21
 
-    run(
-        [
-            *("test", "--mode=finetune", f"--trainer.default_root_dir={out}"),
-            *(f"--data.test={catalogue[0]}", "--trainer.enable_progress_bar=false"),
-        ]
-    )
+    ask = [
+        *("test", "--mode=finetune", f"--trainer.default_root_dir={out}"),
+        *(f"--data.test={catalogue[0]}", "--trainer.enable_progress_bar=false"),
+    ]
+    # The model names the folder of its memory's encoder, and is not taken at its word.
+    with pytest.raises(InputError, match=rf"--data\.encoder {towers['timm']}"):
+        run(ask)
+    run([*ask, f"--data.encoder={towers['timm']}"])
     predictions = read_predictions(out / "predictions.parquet")
     assert len(predictions) == 19
     assert predictions.predictions[1] is None
