@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import IO, Any, Final, TypeAlias
+from typing import IO, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -35,11 +35,13 @@ class ArrayHeader:
     Attributes:
         shape: of the array.
         dtype: of its numbers; never of Python objects.
+        order: ``C`` where they lie row by row, ``F`` where column by column.
         offset: where the numbers begin, in bytes.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    order: Literal["C", "F"]
     offset: int
 
 
@@ -47,8 +49,8 @@ def read_header(handle: IO[bytes], length: int) -> ArrayHeader:
     """Read the header of a ``.npy`` at the beginning of an open file of ``length`` bytes.
 
     Raises:
-        BadArrayFile: it is none, is not of plain numbers in C order, or does not announce exactly
-            the bytes that follow.
+        BadArrayFile: it is none, is not of plain numbers, or does not announce exactly the bytes
+            that follow.
     """
     try:
         version = np.lib.format.read_magic(handle)
@@ -61,8 +63,8 @@ def read_header(handle: IO[bytes], length: int) -> ArrayHeader:
         # The header is a Python literal: what its parser can raise is no short list.
         raise BadArrayFile("is not a .npy file of numbers") from fault
     offset = handle.tell()
-    if dtype.kind not in "fiu" or (fortran and len(shape) > 1):
-        raise BadArrayFile(f"holds {dtype}, not plain numbers row by row")
+    if dtype.kind not in "fiu":
+        raise BadArrayFile(f"holds {dtype}, not plain numbers")
     if any(side < 0 for side in shape):
         raise BadArrayFile(f"announces the shape {shape}")
     announced = prod(shape) * dtype.itemsize
@@ -70,7 +72,7 @@ def read_header(handle: IO[bytes], length: int) -> ArrayHeader:
         raise BadArrayFile(
             f"announces {dtype} of shape {shape}, {announced} bytes, and holds {length - offset}"
         )
-    return ArrayHeader(shape, dtype, offset)
+    return ArrayHeader(shape, dtype, "F" if fortran else "C", offset)
 
 
 def open_array(path: str | Path) -> Array:
@@ -87,7 +89,12 @@ def open_array(path: str | Path) -> Array:
             if 0 in header.shape:
                 return np.empty(header.shape, dtype=header.dtype)
             mapped: Array = np.memmap(
-                handle, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape
+                handle,
+                dtype=header.dtype,
+                mode="r",
+                offset=header.offset,
+                shape=header.shape,
+                order=header.order,
             )
             return mapped
     except OSError as fault:

@@ -394,7 +394,7 @@ def _map_array(path: Path, shape: tuple[int, int]) -> FloatArray:
         array = open_array(path)
     except BadArrayFile as fault:
         raise CorruptMemory(f"{path}: {fault}") from fault
-    if array.shape != shape or array.dtype != np.float32:
+    if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
         raise CorruptMemory(
             f"{path}: holds {array.dtype} of shape {array.shape}, "
             f"the manifest says float32 of shape {shape}"

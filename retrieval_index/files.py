@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -16,7 +16,7 @@ _CHUNK_BYTES = 1 << 20
 _PART = ".part"
 
 #: What writing fails with where the disk is full, or may not be written to.
-_UNWRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
 @contextmanager
@@ -53,9 +53,9 @@ def replace_file(
     target.parent.mkdir(parents=True, exist_ok=True)
     draft, mode = _new_draft(target, private)
     try:
-        with _faults_of(target, draft, _UNWRITTEN):
+        with told_of(target, draft):
             yield draft
-        with _faults_of(target, draft, None):
+        with told_of(target, draft, None):
             # The block may have put a file of its own there.
             draft.chmod(mode)
             if durable:
@@ -71,7 +71,7 @@ def _new_draft(target: Path, private: bool) -> tuple[Path, int]:
     """Make an empty file beside ``target``; give its path and its mode."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_PART}")
-    with _faults_of(target, draft, None):
+    with told_of(target, draft, None):
         handle = os.open(draft, flags, 0o600 if private else 0o666)
     try:
         return draft, stat.S_IMODE(os.fstat(handle).st_mode)
@@ -89,13 +89,21 @@ def is_draft_of(path: Path, name: str) -> bool:
 
 
 @contextmanager
-def _faults_of(target: Path, draft: Path, kinds: frozenset[int] | None) -> Iterator[None]:
-    """Let errors of these kinds (None: of all) that name no file, or the draft, name the target."""
+def told_of(target: Path, draft: Path, kinds: Collection[int] | None = WRITING) -> Iterator[None]:
+    """Let errors that name no file, or something of a draft, name what is being written.
+
+    Args:
+        target: what they then name.
+        draft: a temporary file or folder, which the person at the keyboard does not know.
+        kinds: numbers of the errors that must be of the target where they name no file; None for
+            all.
+    """
     try:
         yield
     except OSError as fault:
-        nameless = fault.filename is None or str(fault.filename) == str(draft)
-        if nameless and fault.errno is not None and (kinds is None or fault.errno in kinds):
+        named = None if fault.filename is None else Path(os.fsdecode(fault.filename))
+        ours = named is None and fault.errno is not None and (kinds is None or fault.errno in kinds)
+        if ours or (named is not None and named.is_relative_to(draft)):
             fault.filename = str(target)
         raise
 

@@ -126,7 +126,9 @@ def _stored_arrays(path: str | Path) -> dict[str, Array]:
                 header = read_header(part, member.file_size)
                 count = member.file_size - header.offset
                 data = part.read(count)
-            array = np.frombuffer(data, dtype=header.dtype).reshape(header.shape)
+            array = np.frombuffer(data, dtype=header.dtype).reshape(
+                header.shape, order=header.order
+            )
             arrays[member.filename.removesuffix(".npy")] = array
     return arrays
 
