@@ -334,10 +334,12 @@ def check_contents(
                     f"{store.folder / files[role].path}: row {row} holds a value that is not a "
                     "finite number"
                 )
-        if not segment.rows.schema.equals(contents.segments[0].rows.schema):
+        first = contents.segments[0]
+        if first.entry is not None and not segment.rows.schema.equals(first.rows.schema):
             raise CorruptMemory(
                 f"{store.folder / files['rows'].path}: holds the columns "
-                f"{segment.rows.column_names}, the first segment others"
+                f"{segment.rows.column_names}, {first.entry.files['rows'].path} others: "
+                f"{first.rows.column_names}"
             )
     try:
         alive = [s.rows.column("id").filter(pa.array(s.alive)) for s in contents.segments]

@@ -62,9 +62,10 @@ def read_foreign_index(path: str | Path) -> Any:
     except OSError as fault:
         raise MemoryFault(f"{path}: cannot be read ({fault.strerror or fault})") from fault
     if kind not in _KINDS:
+        able = ", ".join(dict.fromkeys(_KINDS.values()))
         raise BadVectors(
             f"{path}: is no FAISS index that can give its vectors back by number (it begins with "
-            f"{kind.decode('latin-1')!r}); those that can: {', '.join(dict.fromkeys(_KINDS.values()))}. "
+            f"{kind.decode('latin-1')!r}); those that can: {able}. "
             "Import the vectors from a .npy file"
         )
     try:

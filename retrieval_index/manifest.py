@@ -113,7 +113,7 @@ class IndexRecipe(_Part):
             if self.indexed or self.effort or self.candidates:
                 raise ValueError("a flat index holds no rows and has no effort")
         elif not (self.indexed and self.effort and self.candidates):
-            raise ValueError(f"a {self.kind} index has rows, an effort and candidates")
+            raise ValueError(f"an {self.kind} index has rows, an effort and candidates")
         return self
 
 
@@ -250,7 +250,8 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
     except ValidationError as fault:
         first = fault.errors()[0]
         place = ".".join(str(p) for p in first["loc"])
-        raise CorruptMemory(f"{where}: {place}: {first['msg']}") from fault
+        said = first["msg"].removeprefix("Value error, ")
+        raise CorruptMemory(f"{where}: {place}: {said}") from fault
 
 
 def _render(content: dict[str, Any]) -> str:

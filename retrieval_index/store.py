@@ -244,7 +244,8 @@ class Store:
             raise MemoryFault(
                 f"{versions}: is a link or a file, where a memory writes into a folder of its own"
             )
-        if (self.folder / MANIFEST).exists() or not self.folder.exists():
+        manifest = self.folder / MANIFEST
+        if manifest.exists() or manifest.is_symlink() or not self.folder.exists():
             return
         foreign = sorted(
             entry.name
