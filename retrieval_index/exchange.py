@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from retrieval_index.approximate import add_rows, save_index
 from retrieval_index.array_files import BadArrayFile, open_array, write_array
-from retrieval_index.arrays import FloatArray
+from retrieval_index.arrays import FloatArray, as_vectors
 from retrieval_index.building import Batch
 from retrieval_index.errors import BadRows, BadVectors, MemoryFault
 from retrieval_index.files import open_regular, read_bounded, sync_file, sync_folder, told_of
@@ -172,10 +172,25 @@ def plain_batches(
         part = slice(start, start + len(batch))
         start += len(batch)
         named = _renamed(pa.Table.from_batches([batch]), columns or {}, rows)
-        yield Batch(source[part], named, None if told is None else told[part])
+        yield _batch(part, (vectors or index, source), named, (texts, told))
     if not count:
         named = _renamed(table.read(), columns or {}, rows)
-        yield Batch(source[0:0], named, None if told is None else told[0:0])
+        yield _batch(slice(0, 0), (vectors or index, source), named, (texts, told))
+
+
+def _batch(
+    part: slice,
+    vectors: tuple[object, FloatArray | _Reconstructed],
+    rows: pa.Table,
+    texts: tuple[object, FloatArray | None],
+) -> Batch:
+    """Cut a block out of files, each given with its path; what is wrong names the file."""
+
+    def block(path: object, array: FloatArray | _Reconstructed) -> FloatArray:
+        return as_vectors(array[part], what=f"{path}, from row {part.start:,} on")
+
+    told = None if texts[1] is None else block(texts[0], texts[1])
+    return Batch(block(*vectors), rows, told)
 
 
 def _read_batches(table: pq.ParquetFile, path: str | Path) -> Iterator[pa.RecordBatch]:
