@@ -6,14 +6,14 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from rac.errors import InputError
 from retrieval_index.files import replace_file
+from retrieval_index.lock import LockHeld, LockRefused, hold
 
 DESCRIPTION = "job.json"
 
@@ -24,24 +24,23 @@ def held(folder: Path, busy: str) -> Iterator[None]:
 
     Args:
         folder: the lock file lies in it.
-        busy: what is said where another process holds it.
+        busy: what is said where another process holds it; who that is is added.
 
     Raises:
-        InputError: it cannot be made, or another process holds it.
+        InputError: it cannot be made or locked, or another process holds it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror or error}") from error
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(busy) from None
-    try:
+    with ExitStack() as locked:
+        try:
+            locked.enter_context(hold(folder / ".lock", wait_s=0.0, what=str(folder)))
+        except LockHeld as holder:
+            raise InputError(f"{busy} ({holder})") from None
+        except LockRefused as fault:
+            raise InputError(str(fault)) from fault
         yield
-    finally:
-        lock.release()
 
 
 def private_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from retrieval_index.arrays import BoolArray, FloatArray, IntArray
 from retrieval_index.errors import CorruptMemory
+from retrieval_index.index_file import BadIndexFile, check_index_file
 from retrieval_index.manifest import FileEntry, IndexRecipe
 from retrieval_index.neighbours import NO_ROW
 from retrieval_index.stack import Stack
@@ -100,16 +101,40 @@ class Approximate:
         return Approximate(copy, recipe)
 
     def save(self, path: Path) -> None:
-        """Write FAISS's index to a file."""
-        import faiss
+        """Write FAISS's index to a file.
 
-        faiss.write_index(self.index, str(path))
+        Raises:
+            OSError: the disk is full, or may not be written to.
+            RuntimeError: FAISS writes what ``check_index_file`` does not know.
+        """
+        save_index(self.index, path)
+        recipe = self.recipe
+        try:
+            check_index_file(path, kind=recipe.kind, rows=recipe.indexed, dim=self.index.d)
+        except BadIndexFile as fault:
+            raise RuntimeError(
+                f"this release of FAISS writes a {recipe.factory} index in a form that rac does "
+                f"not know (it {fault})"
+            ) from fault
 
     @classmethod
     def load(
-        cls, path: Path, recipe: IndexRecipe, dim: int, entry: FileEntry | None
+        cls,
+        path: Path,
+        recipe: IndexRecipe,
+        dim: int,
+        entry: FileEntry | None,
+        *,
+        check: bool = True,
     ) -> Approximate:
         """Open what ``save`` wrote, memory-mapped where FAISS can.
+
+        Args:
+            path: where it lies.
+            recipe: what it has to be.
+            dim: D' of the vectors.
+            entry: what the manifest says of the file.
+            check: walk through it before FAISS does; False where that was done already.
 
         Raises:
             CorruptMemory: the file is no index, or not of the recipe's rows and of dimension
@@ -118,8 +143,12 @@ class Approximate:
         import faiss
 
         try:
+            if check:
+                check_index_file(path, kind=recipe.kind, rows=recipe.indexed, dim=dim)
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as fault:
+        except BadIndexFile as fault:
+            raise CorruptMemory(f"{path}: {fault}") from fault
+        except (RuntimeError, MemoryError) as fault:
             raise CorruptMemory(f"{path}: not a readable index ({fault})") from fault
         if (index.ntotal, index.d) != (recipe.indexed, dim):
             raise CorruptMemory(
@@ -127,6 +156,22 @@ class Approximate:
                 f"the manifest says {recipe.indexed} of {dim}"
             )
         return cls(index, recipe, entry)
+
+
+def save_index(index: Any, path: Path) -> None:
+    """Write FAISS's index to a file through Python, which tells a full disk from a whole file.
+
+    Raises:
+        OSError: the disk is full, or may not be written to.
+    """
+    faiss = _untyped_faiss()
+
+    with open(path, "wb") as handle:
+
+        def write(block: bytes) -> None:
+            handle.write(block)
+
+        faiss.write_index(index, faiss.PyCallbackIOWriter(write))
 
 
 @contextmanager

@@ -51,12 +51,19 @@ def as_vectors(
         )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, caught below
         floats: FloatArray = np.ascontiguousarray(array, dtype=np.float32)
-    for start in range(0, len(floats), _CHECK_ROWS):
-        finite = np.isfinite(floats[start : start + _CHECK_ROWS]).all(axis=1)
-        if not finite.all():
-            row = start + int(np.argmin(finite))
-            raise BadVectors(f"{what}: row {row} holds a value that is not a finite number")
+    row = first_not_finite(floats)
+    if row is not None:
+        raise BadVectors(f"{what}: row {row} holds a value that is not a finite number")
     return floats
+
+
+def first_not_finite(vectors: FloatArray) -> int | None:
+    """Give the number of the first of (N, D) vectors that holds a NaN or an infinity, or None."""
+    for start in range(0, len(vectors), _CHECK_ROWS):
+        finite = np.isfinite(vectors[start : start + _CHECK_ROWS]).all(axis=1)
+        if not finite.all():
+            return start + int(np.argmin(finite))
+    return None
 
 
 def unit_norm(vectors: npt.NDArray[np.floating]) -> FloatArray:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retrieval_index.array_files import array_writer, open_array
 from retrieval_index.arrays import FloatArray, as_vectors, unit_norm
 from retrieval_index.contents import Contents
 from retrieval_index.errors import BadRows, BadVectors, MemoryFault
@@ -93,12 +92,12 @@ def build_contents(
     if isinstance(metric, Metric):
         require_storable(metric)
     roles = _write_given(draft, batches)
-    vectors = _mapped(draft.path("vectors.npy"))
+    vectors = open_array(draft.path("vectors.npy"))
     with pa.memory_map(str(draft.path("rows.arrow"))) as source:
         rows = pa.ipc.open_file(source).read_all()
     refuse_repeated(rows.column("id"))
     fitted = _fit(metric, vectors, rows)
-    with draft.write("searchable.npy") as path, _array_file(path) as searchable:
+    with draft.write("searchable.npy") as path, array_writer(path) as searchable:
         for start in range(0, len(vectors), _BLOCK_ROWS):
             searchable.append(fitted.apply(vectors[start : start + _BLOCK_ROWS]))
         if not len(vectors):
@@ -106,9 +105,9 @@ def build_contents(
     names = {**roles, "searchable": "searchable.npy"}
     segment = Segment(
         vectors=vectors,
-        searchable=_mapped(draft.path("searchable.npy")),
+        searchable=open_array(draft.path("searchable.npy")),
         rows=rows,
-        texts=_mapped(draft.path("texts.npy")) if "texts" in roles else None,
+        texts=open_array(draft.path("texts.npy")) if "texts" in roles else None,
         entry=SegmentEntry(
             count=len(rows), files={role: draft.entry(name) for role, name in names.items()}
         ),
@@ -144,7 +143,7 @@ def _write_given(draft: Draft, batches: Iterable[Batch]) -> dict[str, str]:
     dim, text_dim = vectors.shape[1], None if texts is None else texts.shape[1]
     with ExitStack() as files:
         vector_file = files.enter_context(
-            _array_file(files.enter_context(draft.write("vectors.npy")))
+            array_writer(files.enter_context(draft.write("vectors.npy")))
         )
         row_path = files.enter_context(draft.write("rows.arrow"))
         row_file = files.enter_context(pa.ipc.new_file(str(row_path), rows.schema))
@@ -152,7 +151,7 @@ def _write_given(draft: Draft, batches: Iterable[Batch]) -> dict[str, str]:
         if text_dim is not None:
             roles["texts"] = "texts.npy"
             text_file = files.enter_context(
-                _array_file(files.enter_context(draft.write("texts.npy")))
+                array_writer(files.enter_context(draft.write("texts.npy")))
             )
         schema = rows.schema
         while True:
@@ -177,49 +176,3 @@ def _fit(metric: str | Metric, vectors: FloatArray, rows: pa.Table) -> Metric:
     by_label = pc.sort_indices(pc.fill_null(labels, "")).to_numpy()
     chosen = np.sort(by_label[np.linspace(0, len(labels) - 1, num=_FIT_ROWS).astype(np.int64)])
     return fit_metric(metric, vectors[chosen], labels.take(pa.array(chosen)).to_pylist())
-
-
-class _ArrayFile:
-    """A ``.npy`` of float32 rows whose number is not known before the end."""
-
-    def __init__(self, handle: IO[bytes]) -> None:
-        self._handle = handle
-        self._rows = 0
-        self._dim = 0
-
-    def append(self, block: FloatArray) -> None:
-        """Write (M, D) rows below those that are there."""
-        if not self._dim:
-            self._dim = block.shape[1]
-            self._header()
-        self._handle.write(np.ascontiguousarray(block).data)
-        self._rows += len(block)
-
-    def finish(self) -> None:
-        """Write the number of rows into the header, which has room for it."""
-        end = self._handle.tell()
-        self._handle.seek(0)
-        self._header()
-        self._handle.seek(end)
-
-    def _header(self) -> None:
-        np.lib.format.write_array_header_1_0(
-            self._handle,
-            {"descr": "<f4", "fortran_order": False, "shape": (self._rows, self._dim)},
-        )
-
-
-@contextmanager
-def _array_file(path: Path) -> Iterator[_ArrayFile]:
-    with open(path, "wb") as handle:
-        file = _ArrayFile(handle)
-        yield file
-        file.finish()
-
-
-def _mapped(path: Path) -> FloatArray:
-    with open(path, "rb") as handle:
-        np.lib.format.read_magic(handle)
-        shape, _, _ = np.lib.format.read_array_header_1_0(handle)
-    array: FloatArray = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
-    return array

@@ -12,16 +12,23 @@ import numpy as np
 import pyarrow as pa
 
 from retrieval_index.approximate import Approximate
-from retrieval_index.arrays import BoolArray, FloatArray, IntArray
-from retrieval_index.errors import CorruptMemory
+from retrieval_index.array_files import BadArrayFile, open_array, write_array
+from retrieval_index.arrays import BoolArray, FloatArray, IntArray, first_not_finite
+from retrieval_index.errors import CorruptMemory, DuplicateId
 from retrieval_index.lookup import Lookup
-from retrieval_index.manifest import FileEntry, IndexRecipe, Manifest, SegmentEntry
+from retrieval_index.manifest import MANIFEST, FileEntry, IndexRecipe, Manifest, SegmentEntry
 from retrieval_index.metric import Metric
-from retrieval_index.metrics_by_name import metric_named, require_storable
-from retrieval_index.rows import COLUMNS
+from retrieval_index.metrics_by_name import METRICS, metric_named, require_storable
+from retrieval_index.row_files import BadRowFile, read_rows, write_rows
+from retrieval_index.rows import refuse_repeated
 from retrieval_index.segment import Segment
+from retrieval_index.soundness import Checked, check_files
 from retrieval_index.stack import Stack
 from retrieval_index.store import Draft, Store
+
+_SAMPLE = 64
+TOLERANCE = 1e-5
+"""So much a searchable vector may differ, in a number, from the metric of its vector."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +139,8 @@ def _write_segment(draft: Draft, segment: Segment, number: int) -> Segment:
         names = {role: f"{role}{suffix}.npy" for role in arrays} | {"rows": f"rows{suffix}.arrow"}
         for role, array in arrays.items():
             _write_array(draft, names[role], array)
-        schema = segment.rows.schema
-        with draft.write(names["rows"]) as path, pa.ipc.new_file(str(path), schema) as table:
-            table.write_table(segment.rows)
+        with draft.write(names["rows"]) as path:
+            write_rows(path, segment.rows)
         entry = SegmentEntry(
             count=len(segment), files={role: draft.entry(name) for role, name in names.items()}
         )
@@ -152,46 +158,218 @@ def _write_segment(draft: Draft, segment: Segment, number: int) -> Segment:
 
 def _write_array(draft: Draft, name: str, array: np.ndarray[Any, Any]) -> None:
     with draft.write(name) as path, open(path, "wb") as handle:
-        np.save(handle, array, allow_pickle=False)
+        write_array(handle, array)
 
 
-def load_contents(store: Store, manifest: Manifest, *, known: Contents | None = None) -> Contents:
+def load_contents(
+    store: Store,
+    manifest: Manifest,
+    *,
+    known: Contents | None = None,
+    checked: Checked | None = None,
+) -> Contents:
     """Open the files of a version; vectors and rows are memory-mapped.
+
+    Nothing is read from a file before its bytes are known to match the manifest. What lies in it
+    is checked as well, as a manifest may vouch for anything; see ``soundness`` for when.
 
     Args:
         store: where they lie.
         manifest: the version's.
-        known: contents whose files, where the version names them too, are not opened again.
+        known: contents that were just written, or opened before: their files, where the version
+            names them too, are not opened again, and none is checked.
+        checked: what ``check_files`` gave for the version's files; None checks them here.
 
     Raises:
         CorruptMemory: a file is missing or damaged, or is not what the manifest says; the message
             names it.
     """
-    there = _opened(known)
-    segments = tuple(_load_segment(store, manifest, entry, there) for entry in manifest.segments)
-    if not segments:
-        raise CorruptMemory(f"{store.folder}: the manifest names no segment")
+    path = store.folder / MANIFEST
+    _check_counts(path, manifest)
+    if known is not None:
+        return _Loader(store, manifest, known, frozenset()).contents()
+    if checked is None:
+        checked = check_files(store.folder, manifest.all_files())
+    if checked.faults:
+        raise CorruptMemory("\n".join(checked.faults))
+    contents = _Loader(store, manifest, None, checked.fresh).contents()
+    if checked.fresh:
+        check_contents(store, manifest, contents, checked.fresh)
+        checked.accept()
+    return contents
+
+
+def _check_counts(path: Path, manifest: Manifest) -> None:
+    """Check that the numbers in a manifest agree, before a file is touched for their sake."""
+    if not manifest.segments:
+        raise CorruptMemory(f"{path}: names no segment")
+    if any(entry.dead > entry.count for entry in manifest.segments):
+        raise CorruptMemory(f"{path}: a segment has more deleted rows than rows")
     counted = sum(entry.count - entry.dead for entry in manifest.segments)
     if counted != manifest.count:
+        raise CorruptMemory(f"{path}: segments hold {counted} rows, it counts {manifest.count}")
+    lying = sum(entry.count for entry in manifest.segments)
+    if manifest.index.indexed > lying:
         raise CorruptMemory(
-            f"{store.folder}: segments hold {counted} rows, the manifest counts {manifest.count}"
+            f"{path}: index.indexed is {manifest.index.indexed}, {lying} rows lie there"
         )
-    metric_entry = _named(manifest.files, "metric", store)
-    metric: Metric | None = there.get(metric_entry.path)
-    if metric is None:
-        path = store.locate(metric_entry)
-        metric = metric_named(manifest.metric).load(path)
-        if metric.dim not in (None, manifest.dim):
-            raise CorruptMemory(f"{path}: is for dimension {metric.dim}, not {manifest.dim}")
-    index = None
-    if manifest.index.kind != "flat":
-        entry = _named(manifest.files, "index", store)
-        if entry.path in there:
-            index = Approximate(there[entry.path], manifest.index, entry)
-        else:
-            path = store.locate(entry)
-            index = Approximate.load(path, manifest.index, manifest.searchable_dim, entry)
-    return Contents(segments, metric, index, metric_entry)
+    if manifest.metric not in METRICS:
+        raise CorruptMemory(
+            f"{path}: no metric is called {manifest.metric!r}; there are: {', '.join(METRICS)}"
+        )
+    if manifest.version and (manifest.previous or 0) >= manifest.version:
+        raise CorruptMemory(
+            f"{path}: version {manifest.version} cannot follow version {manifest.previous}"
+        )
+
+
+class _Loader:
+    """Opens the files of one version.
+
+    Args:
+        store: where they lie.
+        manifest: the version's.
+        known: see ``load_contents``.
+        fresh: paths of the files that are checked before they are handed to others' readers.
+    """
+
+    def __init__(
+        self, store: Store, manifest: Manifest, known: Contents | None, fresh: frozenset[str]
+    ) -> None:
+        self._store = store
+        self._manifest = manifest
+        self._there = _opened(known)
+        self._fresh = fresh
+
+    def contents(self) -> Contents:
+        """Open all."""
+        made = self._manifest
+        segments = tuple(self._segment(entry) for entry in made.segments)
+        metric_entry = self._named(made.files, "metric")
+        metric: Metric | None = self._there.get(metric_entry.path)
+        if metric is None:
+            path = self._store.locate(metric_entry)
+            metric = metric_named(made.metric).load(path)
+            if metric.dim not in (None, made.dim):
+                raise CorruptMemory(f"{path}: is for dimension {metric.dim}, not {made.dim}")
+        index = None
+        if made.index.kind != "flat":
+            entry = self._named(made.files, "index")
+            if entry.path in self._there:
+                index = Approximate(self._there[entry.path], made.index, entry)
+            else:
+                path = self._store.locate(entry)
+                check = entry.path in self._fresh
+                index = Approximate.load(path, made.index, made.searchable_dim, entry, check=check)
+        return Contents(segments, metric, index, metric_entry)
+
+    def _segment(self, entry: SegmentEntry) -> Segment:
+        made = self._manifest
+        dead = np.empty(0, dtype=np.int64)
+        if entry.dead:
+            file = self._named(entry.files, "dead")
+            known = self._there.get(file.path)
+            dead = _read_dead(self._store.locate(file), entry) if known is None else known
+        # Before the rows: there cannot be more of them than vectors.
+        vectors = self._array(entry, "vectors", made.dim)
+        return Segment(
+            vectors=vectors,
+            searchable=self._array(entry, "searchable", made.searchable_dim),
+            rows=self._rows(entry),
+            texts=None if made.text_dim is None else self._array(entry, "texts", made.text_dim),
+            dead=dead,
+            entry=entry,
+        )
+
+    def _array(self, entry: SegmentEntry, role: str, dim: int) -> FloatArray:
+        file = self._named(entry.files, role)
+        if file.path in self._there:
+            found: FloatArray = self._there[file.path]
+            return found
+        return _map_array(self._store.locate(file), (entry.count, dim))
+
+    def _rows(self, entry: SegmentEntry) -> pa.Table:
+        file = self._named(entry.files, "rows")
+        rows = self._there.get(file.path)
+        if rows is not None:
+            return rows
+        path = self._store.locate(file)
+        try:
+            rows = read_rows(path)
+        except BadRowFile as fault:
+            raise CorruptMemory(f"{path}: {fault}") from fault
+        if len(rows) != entry.count:
+            raise CorruptMemory(f"{path}: holds {len(rows)} rows, the manifest says {entry.count}")
+        return rows
+
+    def _named(self, files: Mapping[str, FileEntry], role: str) -> FileEntry:
+        try:
+            return files[role]
+        except KeyError:
+            raise CorruptMemory(
+                f"{self._store.folder / MANIFEST}: names no file for {role!r}"
+            ) from None
+
+
+def check_contents(
+    store: Store, manifest: Manifest, contents: Contents, fresh: frozenset[str]
+) -> None:
+    """Check what lies in files that were read just now, where a search would not notice.
+
+    Vectors are finite, ids are unique, all segments have the same columns, and the searchable
+    vectors of some rows are what the metric makes of their vectors.
+
+    Raises:
+        CorruptMemory: the message names the file.
+    """
+    for segment in contents.segments:
+        files = segment.entry.files if segment.entry is not None else {}
+        for role in ("vectors", "searchable", "texts"):
+            array = getattr(segment, role)
+            if array is None or files[role].path not in fresh:
+                continue
+            row = first_not_finite(array)
+            if row is not None:
+                raise CorruptMemory(
+                    f"{store.folder / files[role].path}: row {row} holds a value that is not a "
+                    "finite number"
+                )
+        first = contents.segments[0]
+        if first.entry is not None and not segment.rows.schema.equals(first.rows.schema):
+            raise CorruptMemory(
+                f"{store.folder / files['rows'].path}: holds the columns "
+                f"{segment.rows.column_names}, {first.entry.files['rows'].path} others: "
+                f"{first.rows.column_names}"
+            )
+    try:
+        alive = [s.rows.column("id").filter(pa.array(s.alive)) for s in contents.segments]
+        chunks = [chunk for column in alive for chunk in column.chunks]
+        refuse_repeated(pa.chunked_array(chunks, type=pa.string()))
+    except DuplicateId as fault:
+        names = ", ".join(s.entry.files["rows"].path for s in contents.segments if s.entry)
+        raise CorruptMemory(f"{store.folder}: {names}: {fault}") from fault
+    row = _unlike_the_metric(contents)
+    if row is not None:
+        metric = manifest.files["metric"].path
+        raise CorruptMemory(
+            f"{store.folder}: row {row}: the searchable vector is not the metric of the vector; "
+            f"{metric} is not what they were made with"
+        )
+
+
+def _unlike_the_metric(contents: Contents) -> int | None:
+    """Give the first of some rows whose searchable vector is not the metric of its vector."""
+    count = contents.lying
+    if not count:
+        return None
+    sample = np.unique(np.linspace(0, count - 1, num=min(count, _SAMPLE)).astype(np.int64))
+    with np.errstate(all="ignore"):
+        mapped = contents.metric.apply(contents.vectors[sample])
+    there = contents.lookup.searchable[sample]
+    if mapped.shape != there.shape:
+        return int(sample[0])
+    fine = np.abs(mapped - there).max(axis=1) <= TOLERANCE
+    return None if fine.all() else int(sample[np.argmin(fine)])
 
 
 def _opened(known: Contents | None) -> dict[str, Any]:
@@ -213,78 +391,26 @@ def _opened(known: Contents | None) -> dict[str, Any]:
     return there
 
 
-def _load_segment(
-    store: Store, manifest: Manifest, entry: SegmentEntry, there: Mapping[str, Any]
-) -> Segment:
-    def array(role: str, dim: int) -> FloatArray:
-        file = _named(entry.files, role, store)
-        if file.path in there:
-            found: FloatArray = there[file.path]
-            return found
-        return _map_array(store.locate(file), (entry.count, dim))
-
-    rows_file = _named(entry.files, "rows", store)
-    rows = there.get(rows_file.path)
-    if rows is None:
-        rows = _map_rows(store.locate(rows_file), entry.count)
-    dead = np.empty(0, dtype=np.int64)
-    if entry.dead:
-        file = _named(entry.files, "dead", store)
-        known = there.get(file.path)
-        dead = _read_dead(store.locate(file), entry) if known is None else known
-    return Segment(
-        vectors=array("vectors", manifest.dim),
-        searchable=array("searchable", manifest.searchable_dim),
-        rows=rows,
-        texts=None if manifest.text_dim is None else array("texts", manifest.text_dim),
-        dead=dead,
-        entry=entry,
-    )
-
-
-def _named(files: Mapping[str, FileEntry], role: str, store: Store) -> FileEntry:
-    try:
-        return files[role]
-    except KeyError:
-        raise CorruptMemory(f"{store.folder}: the manifest names no file for {role!r}") from None
-
-
 def _map_array(path: Path, shape: tuple[int, int]) -> FloatArray:
     try:
-        # An array without rows has no bytes to map.
-        array = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError) as fault:
-        raise CorruptMemory(f"{path}: not a readable array ({fault})") from fault
+        array = open_array(path)
+    except BadArrayFile as fault:
+        raise CorruptMemory(f"{path}: {fault}") from fault
     if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
         raise CorruptMemory(
             f"{path}: holds {array.dtype} of shape {array.shape}, "
             f"the manifest says float32 of shape {shape}"
         )
-    vectors: FloatArray = array
-    return vectors
+    return array
 
 
 def _read_dead(path: Path, entry: SegmentEntry) -> IntArray:
     try:
-        dead = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError) as fault:
-        raise CorruptMemory(f"{path}: not a readable array ({fault})") from fault
+        dead = open_array(path)
+    except BadArrayFile as fault:
+        raise CorruptMemory(f"{path}: {fault}") from fault
     fine = dead.dtype == np.int64 and dead.shape == (entry.dead,)
     if not fine or (np.diff(dead) <= 0).any() or dead[0] < 0 or dead[-1] >= entry.count:
         raise CorruptMemory(f"{path}: does not hold {entry.dead} ascending row numbers")
-    numbers: IntArray = dead
+    numbers: IntArray = np.array(dead)
     return numbers
-
-
-def _map_rows(path: Path, count: int) -> pa.Table:
-    try:
-        with pa.memory_map(str(path)) as source:
-            rows = pa.ipc.open_file(source).read_all()
-        rows.validate(full=True)
-    except (pa.ArrowException, OSError) as fault:
-        raise CorruptMemory(f"{path}: not a readable table ({fault})") from fault
-    if len(rows) != count or tuple(rows.column_names[: len(COLUMNS)]) != COLUMNS:
-        raise CorruptMemory(
-            f"{path}: holds {len(rows)} rows of {rows.column_names}, the manifest says {count} rows"
-        )
-    return rows

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from retrieval_index.arrays import as_vectors
 from retrieval_index.errors import CorruptMemory
-from retrieval_index.metric import Array, Floating, Metric
+from retrieval_index.metric import Array, Floating, Metric, check_linear_map
 from retrieval_index.within_class import DoubleArray, WithinClassSpread
 
 #: Smallest share of the covariance that is put on the identity.
@@ -103,15 +103,11 @@ class EvenedMetric(Metric):
             raise CorruptMemory(
                 f"an evened metric holds 'power', 'mean' and 'transform', found {sorted(arrays)}"
             )
-        power, mean, transform = arrays["power"], arrays["mean"], arrays["transform"]
-        if power.shape != () or mean.ndim != 1 or transform.shape != (len(mean), len(mean)):
-            raise CorruptMemory(
-                f"power {power.shape}, mean {mean.shape} and transform {transform.shape} do not fit"
-            )
-        fine = all(a.dtype == np.float64 and np.isfinite(a).all() for a in arrays.values())
-        if not fine or not 0 < float(power) <= 1:
-            raise CorruptMemory("power, mean or transform holds numbers that no fit gives")
-        return cls(float(power), mean, transform)
+        power = arrays["power"]
+        if power.shape != () or power.dtype != np.float64 or not 0 < float(power) <= 1:
+            raise CorruptMemory("the power is not one float64 in (0, 1]")
+        check_linear_map(arrays["mean"], arrays["transform"])
+        return cls(float(power), arrays["mean"], arrays["transform"])
 
 
 def _powered(values: npt.NDArray[Any], power: float) -> npt.NDArray[Any]:

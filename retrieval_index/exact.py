@@ -31,7 +31,7 @@ def exact_search(
 
     Raises:
         BadVectors: an array is not (rows, D) of finite floating-point numbers.
-        MemoryFault: k < 1.
+        MemoryFault: see ``check_k``.
 
     >>> v = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], dtype=np.float32)
     >>> found = exact_search(v, np.array([[1.0, 0.0]]), k=4)
@@ -40,8 +40,8 @@ def exact_search(
     >>> found.scores
     array([[  1.,   1.,   0., -inf]], dtype=float32)
     """
-    k = check_k(k)
     rows = as_vectors(vectors)
+    k = check_k(k, len(rows))
     asked = as_vectors(queries, what="queries", dim=rows.shape[1])
     answer = Neighbours.none(len(asked), k)
     if not len(rows):

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from retrieval_index.approximate import add_rows
-from retrieval_index.arrays import FloatArray
+from retrieval_index.approximate import add_rows, save_index
+from retrieval_index.array_files import BadArrayFile, open_array, write_array
+from retrieval_index.arrays import FloatArray, as_vectors
 from retrieval_index.building import Batch
 from retrieval_index.errors import BadRows, BadVectors, MemoryFault
-from retrieval_index.files import sync_file, sync_folder
+from retrieval_index.files import open_regular, read_bounded, sync_file, sync_folder, told_of
+from retrieval_index.foreign_index import read_foreign_index
 from retrieval_index.memory import Memory
 from retrieval_index.metric import Metric
 from retrieval_index.metrics_by_name import metric_named
@@ -32,6 +32,7 @@ METRIC: Final = "metric.npz"
 FACTS: Final = "memory.json"
 
 _BLOCK_ROWS = 16_384
+_MOST_FACTS = 1 << 20
 
 
 class ExportFacts(BaseModel):
@@ -66,41 +67,49 @@ def export_memory(memory: Memory, folder: str | Path) -> list[Path]:
 
     Raises:
         MemoryFault: the folder holds something already.
+        OSError: it cannot be written; ``filename`` names it, also where the disk is full.
     """
-    import faiss
-
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise MemoryFault(f"{target}: holds something already; name a new or empty folder")
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    part.mkdir()
     try:
-        np.save(part / VECTORS, memory.vectors, allow_pickle=False)
-        pq.write_table(memory.rows, part / ROWS)
-        if memory.text_vectors is not None:
-            np.save(part / TEXTS, memory.text_vectors, allow_pickle=False)
-        index = faiss.IndexFlatIP(memory.manifest.searchable_dim)
-        add_rows(index, Stack([memory.searchable]))
-        faiss.write_index(index, str(part / INDEX))
-        memory.metric.save(part / METRIC)
-        made = memory.manifest
-        facts = ExportFacts(
-            encoder=made.encoder,
-            encoder_name=made.encoder_name,
-            space=made.space,
-            metric=made.metric,
-            images_from=made.images_from,
-        )
-        (part / FACTS).write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        for path in part.iterdir():
-            sync_file(path)
-        part.chmod(0o755)
-        part.replace(target)
+        with told_of(target, part):
+            _export(memory, part)
+            for path in part.iterdir():
+                sync_file(path)
+            part.replace(target)
         sync_folder(target.parent)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
     return sorted(target.iterdir())
+
+
+def _export(memory: Memory, folder: Path) -> None:
+    """Write the files of an exported memory."""
+    import faiss
+
+    for name, array in ((VECTORS, memory.vectors), (TEXTS, memory.text_vectors)):
+        if array is not None:
+            with open(folder / name, "wb") as handle:
+                write_array(handle, array)
+    pq.write_table(memory.rows, folder / ROWS)
+    index = faiss.IndexFlatIP(memory.manifest.searchable_dim)
+    add_rows(index, Stack([memory.searchable]))
+    save_index(index, folder / INDEX)
+    memory.metric.save(folder / METRIC)
+    made = memory.manifest
+    facts = ExportFacts(
+        encoder=made.encoder,
+        encoder_name=made.encoder_name,
+        space=made.space,
+        metric=made.metric,
+        images_from=made.images_from,
+    )
+    (folder / FACTS).write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def read_exported(folder: str | Path) -> tuple[ExportFacts, Metric, Iterator[Batch]]:
@@ -115,8 +124,8 @@ def read_exported(folder: str | Path) -> tuple[ExportFacts, Metric, Iterator[Bat
     if not path.is_file():
         raise MemoryFault(f"{source}: holds no exported memory (no {FACTS})")
     try:
-        facts = ExportFacts.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as fault:
+        facts = ExportFacts.model_validate_json(read_bounded(path, _MOST_FACTS))
+    except (OSError, ValidationError) as fault:
         raise MemoryFault(f"{path}: cannot be read ({fault})") from fault
     texts = source / TEXTS
     batches = plain_batches(
@@ -150,6 +159,7 @@ def plain_batches(
     source = _array(vectors) if vectors is not None else _Reconstructed(index)
     told = None if texts is None else _array(texts)
     try:
+        open_regular(rows).close()
         table = pq.ParquetFile(rows)
     except (OSError, pa.ArrowException) as fault:
         raise MemoryFault(f"{rows}: not a readable Parquet file ({fault})") from fault
@@ -158,32 +168,51 @@ def plain_batches(
         if array is not None and len(array) != count:
             raise BadVectors(f"{what}: holds {len(array)} vectors, {rows} has {count} rows")
     start = 0
-    for batch in table.iter_batches(batch_size=_BLOCK_ROWS):
+    for batch in _read_batches(table, rows):
         part = slice(start, start + len(batch))
         start += len(batch)
         named = _renamed(pa.Table.from_batches([batch]), columns or {}, rows)
-        yield Batch(source[part], named, None if told is None else told[part])
+        yield _batch(part, (vectors or index, source), named, (texts, told))
     if not count:
         named = _renamed(table.read(), columns or {}, rows)
-        yield Batch(source[0:0], named, None if told is None else told[0:0])
+        yield _batch(slice(0, 0), (vectors or index, source), named, (texts, told))
+
+
+def _batch(
+    part: slice,
+    vectors: tuple[object, FloatArray | _Reconstructed],
+    rows: pa.Table,
+    texts: tuple[object, FloatArray | None],
+) -> Batch:
+    """Cut a block out of files, each given with its path; what is wrong names the file."""
+
+    def block(path: object, array: FloatArray | _Reconstructed) -> FloatArray:
+        return as_vectors(array[part], what=f"{path}, from row {part.start:,} on")
+
+    told = None if texts[1] is None else block(texts[0], texts[1])
+    return Batch(block(*vectors), rows, told)
+
+
+def _read_batches(table: pq.ParquetFile, path: str | Path) -> Iterator[pa.RecordBatch]:
+    batches = table.iter_batches(batch_size=_BLOCK_ROWS)
+    while True:
+        try:
+            batch = next(batches, None)
+        except (OSError, pa.ArrowException) as fault:
+            raise MemoryFault(f"{path}: not a readable Parquet file ({fault})") from fault
+        if batch is None:
+            return
+        yield batch
 
 
 class _Reconstructed:
     """Vectors that a raw FAISS index gives back, as an array would be read."""
 
     def __init__(self, path: str | Path | None) -> None:
-        import faiss
-
         if path is None:
             raise MemoryFault("name the vectors: a .npy file, or a FAISS index")
-        try:
-            self._index: Any = faiss.read_index(str(path))
-        except RuntimeError as fault:
-            raise MemoryFault(f"{path}: not a readable FAISS index ({fault})") from fault
+        self._index: Any = read_foreign_index(path)
         self._path = path
-        lists = faiss.try_extract_index_ivf(self._index)
-        if lists is not None:
-            lists.make_direct_map()
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -202,13 +231,10 @@ class _Reconstructed:
 
 def _array(path: str | Path) -> FloatArray:
     try:
-        array: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as fault:
-        raise MemoryFault(f"{path}: cannot be read ({fault.strerror})") from fault
-    except (ValueError, EOFError, SyntaxError) as fault:
-        # What NumPy says here advises to load it unsafely.
-        raise MemoryFault(f"{path}: is not a .npy file of numbers") from fault
-    if not isinstance(array, np.ndarray) or array.ndim != 2:
+        array: FloatArray = open_array(path)
+    except BadArrayFile as fault:
+        raise MemoryFault(f"{path}: {fault}") from fault
+    if array.ndim != 2:
         raise MemoryFault(f"{path}: is not one array of vectors, (rows, dimension)")
     return array
 

@@ -70,11 +70,11 @@ def flat_search(
         (Q, k) neighbours, filled up with score -inf and row -1.
 
     Raises:
-        MemoryFault: k < 1.
+        MemoryFault: see ``check_k``.
     """
-    k = check_k(k)
-    answer = Neighbours.none(len(queries), k)
     stack = as_stack(vectors)
+    k = check_k(k, len(stack))
+    answer = Neighbours.none(len(queries), k)
     if not len(stack):
         return answer
     search = _Search(stack, queries, k, order, excluded)

@@ -76,9 +76,9 @@ class Lookup:
             (Q, k) neighbours, filled up with score -inf and row -1.
 
         Raises:
-            MemoryFault: k < 1.
+            MemoryFault: see ``check_k``.
         """
-        k = check_k(k)
+        k = check_k(k, len(self.searchable))
         if allowed is not None:
             if self.alive is not None:
                 allowed = allowed & self.alive

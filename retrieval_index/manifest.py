@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from retrieval_index.errors import CorruptMemory, FormatMismatch, NoMemory
+from retrieval_index.files import read_bounded
 
 FORMAT: Final = "rac-memory"
 FORMAT_VERSION: Final = 2
 MANIFEST = "manifest.json"
 
+#: A manifest of thousands of segments takes a megabyte.
+_MOST_BYTES: Final = 16 << 20
+
+_FILE: Final = re.compile(r"versions/[0-9]{6,12}/[a-z][a-z0-9-]{0,60}\.[a-z]{1,10}")
+
+# What no memory comes near, and what arithmetic with it stays exact below.
+Count = Annotated[int, Field(ge=0, le=1 << 40)]
+Number = Annotated[int, Field(ge=0, le=10**12)]
+Dim = Annotated[int, Field(ge=1, le=1 << 20)]
+Effort = Annotated[int, Field(ge=0, le=1 << 16)]
+
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: "6", 6.0 and true are not numbers of rows.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class FileEntry(_Part):
     """One file of a version.
 
     Attributes:
-        path: where it lies, relative to the memory's folder, with forward slashes. A version may
-            name a file that an earlier version wrote.
+        path: where it lies, relative to the memory's folder: ``versions/NUMBER/NAME``. A version
+            may name a file that an earlier version wrote.
         bytes: its length.
         sha256: of its bytes, in hexadecimal.
     """
 
     path: str
-    bytes: int = Field(ge=0)
+    bytes: int = Field(ge=0, le=1 << 60)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @field_validator("path")
     @classmethod
     def _stays_inside(cls, path: str) -> str:
-        pure = PurePosixPath(path)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in path:
-            raise ValueError(f"{path!r} leads out of the memory's folder")
+        if not _FILE.fullmatch(path):
+            raise ValueError(
+                f"{path!r} is not versions/NUMBER/NAME, and leads out of the memory's folder"
+            )
         return path
 
 
@@ -57,7 +72,7 @@ class IndexPlan(_Part):
     """
 
     kind: Literal["auto", "flat", "hnsw", "ivf", "ivfpq"] = "auto"
-    max_memory: int | None = Field(default=None, ge=1)
+    max_memory: int | None = Field(default=None, ge=1, le=1 << 60)
     recall: float = Field(default=0.95, gt=0.0, le=1.0)
     latency_ms: float = Field(default=20.0, gt=0.0)
 
@@ -81,12 +96,34 @@ class IndexRecipe(_Part):
 
     kind: Literal["flat", "hnsw", "ivf", "ivfpq"] = "flat"
     factory: str | None = None
-    indexed: int = Field(default=0, ge=0)
-    effort: int = Field(default=0, ge=0)
-    candidates: int = Field(default=0, ge=0)
+    indexed: Count = 0
+    effort: Effort = 0
+    candidates: Effort = 0
     measured_recall: float | None = Field(default=None, ge=0.0, le=1.0)
-    median_ms: float | None = Field(default=None, ge=0.0)
-    edited: int = Field(default=0, ge=0)
+    median_ms: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
+    edited: Count = 0
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> IndexRecipe:
+        form = _FACTORIES[self.kind]
+        named = self.factory is not None
+        if named != (form is not None) or (form and not re.fullmatch(form, self.factory or "")):
+            raise ValueError(f"{self.factory!r} is no {self.kind} index that rac builds")
+        if form is None:
+            if self.indexed or self.effort or self.candidates:
+                raise ValueError("a flat index holds no rows and has no effort")
+        elif not (self.indexed and self.effort and self.candidates):
+            raise ValueError(f"an {self.kind} index has rows, an effort and candidates")
+        return self
+
+
+#: What ``planning`` calls an index of each kind.
+_FACTORIES: Final = {
+    "flat": None,
+    "hnsw": r"HNSW[0-9]{1,3},SQ8",
+    "ivf": r"IVF[0-9]{1,7},SQ8",
+    "ivfpq": r"(Pad[0-9]{1,7},)?IVF[0-9]{1,7},PQ[0-9]{1,7}x4fs",
+}
 
 
 class SegmentEntry(_Part):
@@ -99,8 +136,8 @@ class SegmentEntry(_Part):
             vectors; ``dead``, the numbers of the deleted rows, where there are any.
     """
 
-    count: int = Field(ge=0)
-    dead: int = Field(default=0, ge=0)
+    count: Count
+    dead: Count = 0
     files: dict[str, FileEntry]
 
 
@@ -131,21 +168,21 @@ class Manifest(_Part):
 
     format: Literal["rac-memory"] = FORMAT
     format_version: Literal[2] = FORMAT_VERSION
-    version: int = Field(default=0, ge=0)
-    previous: int | None = Field(default=None, ge=1)
+    version: Number = 0
+    previous: Annotated[Number, Field(ge=1)] | None = None
     created: str
     encoder: str
     encoder_name: str | None = None
     space: str
-    dim: int = Field(ge=1)
+    dim: Dim
     metric: str
-    searchable_dim: int = Field(ge=1)
-    text_dim: int | None = Field(default=None, ge=1)
+    searchable_dim: Dim
+    text_dim: Dim | None = None
     images_from: str | None = None
-    count: int = Field(ge=0)
+    count: Count
     plan: IndexPlan = IndexPlan()
     index: IndexRecipe = IndexRecipe()
-    segments: tuple[SegmentEntry, ...] = ()
+    segments: tuple[SegmentEntry, ...] = Field(default=(), strict=False)
     files: dict[str, FileEntry] = Field(default_factory=dict)
 
     def all_files(self) -> list[FileEntry]:
@@ -169,15 +206,18 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         NoMemory: there is no such file.
         FormatMismatch: another release wrote it.
-        CorruptMemory: it is damaged, or was edited.
+        CorruptMemory: it is damaged, was edited, or cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, _MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise NoMemory(
             f"{path.parent}: there is no memory here (no {path.name}); "
             f"make one with: rac index build TABLE -o {path.parent}"
         ) from None
+    except OSError as fault:
+        reason = fault.strerror or str(fault)
+        raise CorruptMemory(f"{path}: the manifest cannot be read ({reason})") from fault
     return parse_manifest(data, where=str(path))
 
 
@@ -192,7 +232,7 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
     try:
         text = data.decode("utf-8")
         content: Any = json.loads(text)
-    except ValueError as fault:
+    except (ValueError, RecursionError) as fault:
         raise CorruptMemory(f"{damaged} ({fault})") from fault
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CorruptMemory(f"{damaged}: its format is not {FORMAT!r}")
@@ -210,7 +250,8 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
     except ValidationError as fault:
         first = fault.errors()[0]
         place = ".".join(str(p) for p in first["loc"])
-        raise CorruptMemory(f"{where}: {place}: {first['msg']}") from fault
+        said = first["msg"].removeprefix("Value error, ")
+        raise CorruptMemory(f"{where}: {place}: {said}") from fault
 
 
 def _render(content: dict[str, Any]) -> str:

@@ -13,14 +13,15 @@ from retrieval_index.contents import Contents, load_contents, write_contents
 from retrieval_index.duplicates import repeated_ids
 from retrieval_index.edits import with_rows, without_ids
 from retrieval_index.errors import CorruptMemory, EncoderMismatch, MemoryBusy, MemoryFault
-from retrieval_index.manifest import IndexPlan
+from retrieval_index.manifest import IndexPlan, Manifest
 from retrieval_index.metric import Metric
 from retrieval_index.metrics_by_name import fit_metric
 from retrieval_index.origin import Origin, describe
 from retrieval_index.rows import check_rows
 from retrieval_index.segment import Segment
+from retrieval_index.soundness import check_files
 from retrieval_index.store import Draft, Store
-from retrieval_index.verify import content_faults, damaged_files, verify_folder
+from retrieval_index.verify import content_faults, verify_folder
 from retrieval_index.view import View
 
 
@@ -159,7 +160,8 @@ class Memory(View):
     ) -> Memory:
         """Open the current version of the memory in a folder.
 
-        Lengths and formats of files are checked here, every byte in ``verify``.
+        Nothing is taken from a file whose bytes do not match the manifest; ``soundness`` says
+        which files are known to and are not hashed again. ``verify`` hashes every byte.
 
         Args:
             folder: where it lies.
@@ -169,7 +171,8 @@ class Memory(View):
         Raises:
             NoMemory: the folder holds none.
             FormatMismatch: another release wrote it.
-            CorruptMemory: a file is damaged or missing; the message names it.
+            CorruptMemory: a file is damaged or missing; the message names it, and says whether an
+                earlier version is kept.
             EncoderMismatch: it was made with another encoder or in another space.
         """
         store = Store(folder)
@@ -178,11 +181,11 @@ class Memory(View):
             try:
                 memory = cls(load_contents(store, manifest), manifest, store.folder)
                 break
-            except CorruptMemory:
+            except CorruptMemory as damaged:
                 # A writer may have published twice since, and removed what we were opening.
                 newer = store.current()
                 if newer.version == manifest.version:
-                    raise
+                    raise store.damaged([str(damaged)], manifest) from damaged
                 manifest = newer
         memory.require(encoder=encoder, space=space)
         return memory
@@ -322,15 +325,41 @@ class Memory(View):
             MemoryFault: no earlier version is kept, or the memory is only in RAM.
             CorruptMemory: the earlier version is damaged.
         """
-        store = self._store()
+        return Memory.gone_back(self._store().folder)[0]
+
+    @classmethod
+    def gone_back(cls, folder: str | Path) -> tuple[Memory, int]:
+        """Go back in a folder whose current version may be too damaged to be opened.
+
+        Where the current manifest can be read, the version before it is published again, as in
+        ``rollback``; else the newest version in the folder that is sound, which may be the current
+        one itself.
+
+        Returns:
+            The memory as it is now, and the number of the version that it is like.
+
+        Raises:
+            NoMemory: the folder holds none.
+            MemoryFault: no earlier version is kept.
+            CorruptMemory: no version to go back to is sound; every damaged file is named.
+        """
+        store = Store(folder)
+        if not store.kept():
+            store.current()  # says that there is no memory, or that nothing of it can be read
+            raise MemoryFault(f"{store.folder}: no earlier version is kept to go back to")
         with store.writing() as draft:
-            if draft.base is None or draft.base.previous is None:
-                raise MemoryFault(f"{store.folder}: no earlier version is kept to go back to")
-            before = store.numbered(draft.base.previous)
-            if faults := damaged_files(store, before.all_files()):
-                raise CorruptMemory("\n".join(faults))
-            manifest = draft.publish(before)
-            return Memory(load_contents(store, manifest), manifest, store.folder)
+            faults: list[str] = []
+            for before in _to_go_back_to(store, draft.base):
+                checked = check_files(store.folder, before.all_files(), everything=True)
+                try:
+                    load_contents(store, before, checked=checked)
+                except CorruptMemory as damaged:
+                    faults.append(str(damaged))
+                    continue
+                previous = before.previous if draft.base is None else None
+                manifest = draft.publish(before, previous=previous)
+                return cls(load_contents(store, manifest), manifest, store.folder), before.version
+            raise CorruptMemory("\n".join(faults))
 
     def replaced_by(self, other: Memory) -> Memory:
         """Publish the rows of another memory as this folder's next version; give it opened.
@@ -402,3 +431,12 @@ class Memory(View):
             f"<Memory of {len(self)} rows, {made.space} of dimension {self.dim}, "
             f"{self.metric.name}, {where}>"
         )
+
+
+def _to_go_back_to(store: Store, base: Manifest | None) -> list[Manifest]:
+    """Give the versions that may be gone back to, the one that is wanted first."""
+    if base is None:
+        return store.kept()
+    if base.previous is None:
+        raise MemoryFault(f"{store.folder}: no earlier version is kept to go back to")
+    return [store.numbered(base.previous)]

@@ -11,15 +11,17 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from retrieval_index.array_files import read_header
 from retrieval_index.arrays import FloatArray, as_vectors
 from retrieval_index.errors import CorruptMemory
-from retrieval_index.files import replace_file
+from retrieval_index.files import open_regular, replace_file
 from retrieval_index.within_class import DoubleArray, WithinClassSpread
 
 Array: TypeAlias = npt.NDArray[Any]
 Floating: TypeAlias = npt.NDArray[np.floating[Any]]
 
 _BLOCK_ROWS = 4096
+_MOST_ARRAYS = 8
 
 
 class Metric(ABC):
@@ -100,14 +102,54 @@ class Metric(ABC):
             CorruptMemory: the file is missing, damaged, or holds something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, SyntaxError) as fault:
+            arrays = _stored_arrays(path)
+        except Exception as fault:
+            # What the reader of archives raises for damaged ones is no short list.
             raise CorruptMemory(f"{path}: not a readable metric file ({fault})") from fault
         try:
             return cls.from_arrays(arrays)
         except CorruptMemory as fault:
             raise CorruptMemory(f"{path}: {fault}") from fault
+
+
+def _stored_arrays(path: str | Path) -> dict[str, Array]:
+    """Read the arrays of an ``.npz`` that is not compressed: they are no longer than the file."""
+    arrays: dict[str, Array] = {}
+    with open_regular(path) as handle, zipfile.ZipFile(handle) as archive:
+        members = archive.infolist()
+        if len(members) > _MOST_ARRAYS:
+            raise ValueError(f"it holds {len(members)} files")
+        for member in members:
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{member.filename} is compressed, which rac never does")
+            with archive.open(member) as part:
+                header = read_header(part, member.file_size)
+                count = member.file_size - header.offset
+                data = part.read(count)
+            array = np.frombuffer(data, dtype=header.dtype).reshape(
+                header.shape, order=header.order
+            )
+            arrays[member.filename.removesuffix(".npy")] = array
+    return arrays
+
+
+def check_linear_map(mean: Array, transform: Array) -> None:
+    """Check what a metric subtracts and multiplies with: (D,) and (D, D), as a fit gives them.
+
+    Raises:
+        CorruptMemory: they do not fit each other, are not finite float64, or vectors that differ
+            would become alike.
+    """
+    if mean.ndim != 1 or transform.shape != (len(mean), len(mean)):
+        raise CorruptMemory(
+            f"mean {mean.shape} and transform {transform.shape} do not fit each other"
+        )
+    if not all(a.dtype == np.float64 and np.isfinite(a).all() for a in (mean, transform)):
+        raise CorruptMemory("mean or transform is not made of finite float64 numbers")
+    with np.errstate(all="ignore"):
+        size = np.linalg.slogdet(transform)[1]
+    if not np.isfinite(size):
+        raise CorruptMemory("the transform is singular: vectors that differ would become alike")
 
 
 class CosineMetric(Metric):
@@ -208,11 +250,5 @@ class WhitenedMetric(Metric):
             raise CorruptMemory(
                 f"a whitened metric holds 'mean' and 'transform', found {sorted(arrays)}"
             )
-        mean, transform = arrays["mean"], arrays["transform"]
-        if mean.ndim != 1 or transform.shape != (len(mean), len(mean)):
-            raise CorruptMemory(
-                f"mean {mean.shape} and transform {transform.shape} do not fit each other"
-            )
-        if not all(a.dtype == np.float64 and np.isfinite(a).all() for a in (mean, transform)):
-            raise CorruptMemory("mean or transform is not made of finite float64 numbers")
-        return cls(mean, transform)
+        check_linear_map(arrays["mean"], arrays["transform"])
+        return cls(arrays["mean"], arrays["transform"])

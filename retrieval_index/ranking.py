@@ -99,12 +99,21 @@ def _ties(scores: FloatArray, rows: IntArray, order: Order | None) -> IntArray:
     return ties
 
 
-def check_k(k: int) -> int:
-    """Give k back if a search can use it.
+MOST_NEIGHBOURS = 1 << 20
+"""So many neighbours a search gives of any memory, filled up where there are fewer rows."""
+
+
+def check_k(k: int, rows: int) -> int:
+    """Give k back if a search among so many rows can use it.
 
     Raises:
-        MemoryFault: k is below 1.
+        MemoryFault: k is below 1, or exceeds both ``rows`` and ``MOST_NEIGHBOURS``.
     """
     if k < 1:
         raise MemoryFault(f"k is {k}; a search needs at least one neighbour (k >= 1)")
+    if k > max(rows, MOST_NEIGHBOURS):
+        raise MemoryFault(
+            f"k is {k}; among {rows:,} rows a search gives at most "
+            f"{max(rows, MOST_NEIGHBOURS):,} neighbours"
+        )
     return int(k)

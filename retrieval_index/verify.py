@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from retrieval_index.contents import load_contents
+from retrieval_index.contents import TOLERANCE, load_contents
 from retrieval_index.errors import CorruptMemory, MemoryFault
-from retrieval_index.files import sha256_file
-from retrieval_index.manifest import MANIFEST, FileEntry, Manifest
+from retrieval_index.manifest import FileEntry, Manifest
 from retrieval_index.rows import check_rows
-from retrieval_index.store import Store, length_fault
+from retrieval_index.soundness import check_files
+from retrieval_index.store import Store
 from retrieval_index.view import View
 
 _SAMPLE = 64
-_TOLERANCE = 1e-5
 
 
 def verify_folder(folder: str | Path) -> Manifest:
@@ -46,18 +44,23 @@ def verify_folder(folder: str | Path) -> Manifest:
 
 
 def _faults(store: Store, manifest: Manifest) -> list[str]:
-    faults = file_faults(store, manifest)
-    if faults:
-        return faults
+    copies, entries = kept_copies(store, manifest)
+    checked = check_files(store.folder, entries, everything=True)
+    if copies or checked.faults:
+        return copies + checked.faults
     try:
-        view = View(load_contents(store, manifest), manifest, store.folder)
+        view = View(load_contents(store, manifest, checked=checked), manifest, store.folder)
     except CorruptMemory as damaged:
         return [str(damaged)]
     return [f"{store.folder}: {line}" for line in content_faults(view)]
 
 
-def file_faults(store: Store, manifest: Manifest) -> list[str]:
-    """Compare the files of a version, and of the one kept before it, with their manifests."""
+def kept_copies(store: Store, manifest: Manifest) -> tuple[list[str], list[FileEntry]]:
+    """Read the manifests in the folders of a version and of the one kept before it.
+
+    Returns:
+        What is wrong with them, and the files that they and ``manifest`` name.
+    """
     faults = []
     entries = {entry.path: entry for entry in manifest.all_files()}
     for number in (manifest.version, manifest.previous):
@@ -68,16 +71,8 @@ def file_faults(store: Store, manifest: Manifest) -> list[str]:
         except MemoryFault as unreadable:
             faults.append(str(unreadable))
             continue
-        if number == manifest.version and copy != manifest:
-            faults.append(f"{store.folder / MANIFEST}: differs from its copy in versions/")
         entries |= {entry.path: entry for entry in copy.all_files()}
-    return faults + damaged_files(store, entries.values())
-
-
-def damaged_files(store: Store, entries: Iterable[FileEntry]) -> list[str]:
-    """Compare every byte of some files with their entries, and say what is wrong with which."""
-    faults = (_file_fault(store.folder / entry.path, entry) for entry in entries)
-    return [fault for fault in faults if fault is not None]
+    return faults, list(entries.values())
 
 
 def content_faults(memory: View) -> list[str]:
@@ -99,14 +94,14 @@ def content_faults(memory: View) -> list[str]:
         return faults
     sample = np.unique(np.linspace(0, count - 1, num=min(count, _SAMPLE)).astype(np.int64))
     mapped = memory.metric.apply(memory.vectors[sample])
-    apart = np.abs(mapped - memory.searchable[sample]).max(axis=1) > _TOLERANCE
+    apart = np.abs(mapped - memory.searchable[sample]).max(axis=1) > TOLERANCE
     if apart.any():
         row = int(sample[np.argmax(apart)])
         faults.append(f"row {row}: the searchable vector is not the metric of the vector")
         return faults
     found = memory.search(memory.vectors[sample], k=1)
     own = np.einsum("nd,nd->n", mapped, mapped, dtype=np.float64)
-    missed = found.scores[:, 0] < own - _TOLERANCE
+    missed = found.scores[:, 0] < own - TOLERANCE
     if missed.sum() > _may_miss(memory) * len(sample):
         row = int(sample[np.argmax(missed)])
         faults.append(f"row {row}: a search for its own vector finds nothing as near")
@@ -117,10 +112,3 @@ def _may_miss(memory: View) -> float:
     """Give the share of rows that need not find themselves: twice what the index misses."""
     recall = memory.manifest.index.measured_recall
     return 0.0 if recall is None else 2 * (1 - recall) + 0.02
-
-
-def _file_fault(path: Path, entry: FileEntry) -> str | None:
-    fault = length_fault(path, entry)
-    if fault is None and sha256_file(path) != entry.sha256:
-        fault = f"{path}: its bytes do not match the SHA-256 in the manifest"
-    return fault

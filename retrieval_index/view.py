@@ -156,7 +156,8 @@ class View:
 
         Raises:
             BadVectors: see ``as_vectors``; or of another dimension.
-            MemoryFault: k < 1, ``exclude`` is not of length Q, or no such column.
+            MemoryFault: k is none that ``check_k`` takes, ``exclude`` is not of length Q, or there
+                is no such column.
         """
         asked = as_vectors(queries, what="queries", dim=self.dim)
         rules: list[Excluded] = []
@@ -215,7 +216,7 @@ class View:
             (N, k) or (Q, k) neighbours, filled up with score -inf and row -1.
 
         Raises:
-            MemoryFault: k < 1.
+            MemoryFault: see ``check_k``.
         """
         contents = self._contents
         asking = np.arange(len(self)) if rows is None else rows

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rac.cards.built import Built
@@ -32,6 +32,7 @@ from rac.tables.columns import Columns
 from rac.tables.folders import replace_folder
 from rac.tables.parquet_table import ParquetTable, write_parquet
 from rac.tables.table import Table
+from retrieval_index.lock import LockRefused, hold
 
 # Raised whenever the same card and files would give other tables.
 _FORMAT = 2
@@ -75,7 +76,8 @@ def prepare(name: str, home: str | Path | None = None) -> Path:
 
     Raises:
         InputError: there is no such card.
-        JobFailed: the raw files are missing or broken, or their counts are not the card's.
+        JobFailed: the raw files are missing or broken, their counts are not the card's, or the
+            folder cannot be locked.
     """
     return prepare_card(load_card(name), home)
 
@@ -97,7 +99,13 @@ def prepare_card(
     if _is_current(folder, card):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{card.name}.lock"):
+    with ExitStack() as locked:
+        lock = folder.parent / f".{card.name}.lock"
+        try:
+            # Another process that makes the tables is waited for, however long it takes.
+            locked.enter_context(hold(lock, wait_s=None, what=str(folder)))
+        except LockRefused as fault:
+            raise JobFailed(str(fault)) from fault
         if _is_current(folder, card):
             return folder
         raw = Path(source) if source is not None else require_source(card)

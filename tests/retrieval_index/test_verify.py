@@ -17,7 +17,7 @@ from retrieval_index import (
 )
 from retrieval_index import verify as verify_module
 from retrieval_index.contents import Contents
-from retrieval_index.manifest import Manifest
+from retrieval_index.manifest import FileEntry, Manifest
 from retrieval_index.segment import Segment
 from retrieval_index.store import Store
 from retrieval_index.verify import content_faults
@@ -103,7 +103,7 @@ def test_opening_notices_a_file_of_another_length(make_memory: MakeMemory, name:
     assert folder is not None
     path = folder / "versions" / "000001" / name
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CorruptMemory, match=rf"{name}: has \d+ bytes.*rac index verify"):
+    with pytest.raises(CorruptMemory, match=rf"{name}: has \d+ bytes(?s:.)*rac index verify"):
         Memory.open(folder)
 
 
@@ -135,15 +135,15 @@ def test_a_version_that_is_published_while_verifying_is_no_damage(
     memory = make_memory().add(np.array([[0.0, -1.0]]), make_rows(["g"]))
     folder = memory.folder
     assert folder is not None
-    real, seen = verify_module.file_faults, []
+    real, seen = verify_module.kept_copies, []
 
-    def slow_faults(store: Store, manifest: Manifest) -> list[str]:
+    def slow_copies(store: Store, manifest: Manifest) -> tuple[list[str], list[FileEntry]]:
         if not seen:
             memory.delete(["a"]).delete(["b"])
-        faults = real(store, manifest)
+        faults, entries = real(store, manifest)
         seen.append(faults)
-        return faults
+        return faults, entries
 
-    monkeypatch.setattr(verify_module, "file_faults", slow_faults)
+    monkeypatch.setattr(verify_module, "kept_copies", slow_copies)
     assert verify_folder(folder).version == 4
     assert seen[0] != [], "the alarm was there"

@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 
 from retrieval_index import Memory, MemoryBusy, make_rows
+from retrieval_index import contents as contents_module
 from retrieval_index import files as files_module
 from retrieval_index import store as store_module
 from retrieval_index.store import Store
@@ -54,9 +55,9 @@ def crash_at(patch: pytest.MonkeyPatch, step: int) -> list[str]:
     for name in ("sync_file", "sync_folder"):
         watch(files_module, name)
     watch(store_module, "sync_folder")
-    watch(store_module, "sha256_file")
+    watch(store_module, "hash_written")
     watch(shutil, "rmtree")
-    watch(np, "save")
+    watch(contents_module, "write_array")
     return seen
 
 
@@ -117,9 +118,10 @@ def test_a_disk_that_fills_up_leaves_the_last_version_and_no_litter(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "save", full)
-        with pytest.raises(OSError, match="No space left"):
+        patch.setattr(contents_module, "write_array", full)
+        with pytest.raises(OSError, match="No space left") as caught:
             add_one(memory)
+        assert caught.value.filename == str(memory.folder / "versions/000002/vectors.npy")
     assert Memory.open(memory.folder).manifest == memory.manifest
     assert [p.name for p in (memory.folder / "versions").iterdir()] == ["000001"]
 

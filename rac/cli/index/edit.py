@@ -180,6 +180,9 @@ def compact(
 def rollback(folder: MemoryArgument, json: JsonOption = False) -> None:
     """Go back to the version before the current one; done again, it comes back.
 
+    The current version may be damaged. Where its manifest is, the newest version that is sound is
+    brought back, which may be the current one itself.
+
     Example:
 
         rac index rollback runs/memory
@@ -187,9 +190,8 @@ def rollback(folder: MemoryArgument, json: JsonOption = False) -> None:
     from rac.cli.index.told import tell_written
     from retrieval_index import Memory
 
-    memory = Memory.open(folder)
-    after = memory.rollback()
-    tell_written(after, f"as version {memory.manifest.previous} was", json)
+    after, before = Memory.gone_back(folder)
+    tell_written(after, f"as version {before} was", json)
 
 
 def rows_for(
