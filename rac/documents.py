@@ -83,12 +83,13 @@ def read_yaml(path: Path, *, most_bytes: int = MEBIBYTE) -> Any:
     return parse_yaml(read_text(path, most_bytes=most_bytes), str(path))
 
 
-def parse_yaml(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
     """Read YAML of plain values; a tag that asks for an object of a program is refused.
 
     Args:
         text: the document.
         where: what it is, for messages.
+        loader: what makes values of its words; a safe one.
 
     Raises:
         InputError: it is no YAML, has a tag, lies too deep within itself, or has aliases that
@@ -99,7 +100,7 @@ def parse_yaml(text: str, where: str) -> Any:
     """
     try:
         check_yaml(text, where)
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader=loader)  # noqa: S506 - it is a SafeLoader
     except InputError:
         raise
     except yaml.YAMLError as fault:

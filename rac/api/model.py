@@ -38,6 +38,7 @@ from rac.classifier import (
 from rac.embedding.bad import BadTally
 from rac.embedding.stream import read_rows
 from rac.encoders.layout import CONFIG_FILE
+from rac.encoders.load import usable_name
 from rac.errors import InputError, JobFailed
 from rac.prediction_features import Embedder, FeatureBatch, embed_for
 from rac.progress import progress_bar
@@ -361,8 +362,11 @@ class Model(
         return super().generate_model_card(*args, **{**facts, **kwargs})
 
     def _loaded(self, kind: str, name: str | None) -> Encoder:
-        encoder = named_encoder(self._encoder_folder(kind) or name or "mini")
         with as_input_errors():
+            inside = self._encoder_folder(kind)
+            encoder = named_encoder(
+                inside or usable_name(name, self._folder or "the model", f"{kind}=")
+            )
             self.classifier.require(**{kind: encoder.identity})
         return encoder
 

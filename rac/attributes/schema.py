@@ -34,8 +34,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rac.attributes.attribute import Attribute, Candidates, Value
+from rac.documents import parse_yaml
 from rac.errors import InputError
-from rac.yaml_text import load_yaml
 
 FORMAT_VERSION = 1
 
@@ -157,7 +157,7 @@ def parse_schema(text: str, origin: str = "schema") -> Schema:
     are values, templates, column, target_precision, unknown, multiple, separator, applies_when,
     not_applicable, candidates
     """
-    fields = load_yaml(text, origin, _PlainTextLoader)
+    fields = parse_yaml(text, origin, _PlainTextLoader)
     if not isinstance(fields, dict):
         raise InputError(f"{origin}: expected the keys 'version' and 'attributes'")
     version = fields.get("version", str(FORMAT_VERSION))

@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image, ImageFile, ImageOps
 
 from rac.errors import InputError
-from rac.images.colour import to_rgb
+from rac.images.colour import rgb_pixels
 
 CELL = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How such a cell is stored: the layout of a Hugging Face image."""
@@ -150,7 +150,7 @@ def _as_bitmap(picture: Image.Image) -> bytes:
         upright = ImageOps.exif_transpose(picture)
         # By which some pixel formats are read.
         upright.format = picture.format
-        to_rgb(upright).save(out, "BMP")
+        Image.fromarray(rgb_pixels(upright)).save(out, "BMP")
     except Exception as error:  # decoders raise almost every kind there is
         # Text is no image, and so the row is put aside like any other bad one.
         return f"a picture that PIL cannot decode: {error}".encode()

@@ -108,24 +108,27 @@ CASES = {
 }
 
 SCHEMAS: dict[str, tuple[bytes, str]] = {
-    "a tag that calls a function": (b"!!python/object/apply:os.mkdir [ran]", "constructor"),
-    "a tag inside": (b"attributes: {colour: !!python/name:os.system }", "constructor"),
-    "a tag of one's own": (b"attributes: !mine {}", "constructor"),
-    "deep": (b"[" * 5_000, "nested too deeply"),
+    "a tag that calls a function": (
+        b"!!python/object/apply:os.mkdir [ran]",
+        "more than plain values",
+    ),
+    "a tag inside": (b"attributes: {colour: !!python/name:os.system }", "more than plain values"),
+    "a tag of one's own": (b"attributes: !mine {}", "more than plain values"),
+    "deep": (b"[" * 5_000, "too deep"),
     "aliases that unfold": (
         b"a: &a [x,x,x,x,x,x,x,x,x,x]\n"
         + b"".join(
             b"%c: &%c [%s]\n" % (98 + n, 98 + n, b",".join([b"*%c" % (97 + n)] * 10))
             for n in range(8)
         ),
-        "unfold",
+        "aliases written out",
     ),
-    "an alias to itself": (b"attributes: &a {colour: *a}", "unfold"),
+    "an alias to itself": (b"attributes: &a {colour: *a}", "recursive"),
     "a key twice": (b"attributes: {colour: {}, colour: {}}", "stands twice"),
     "a key that is a list": (b"attributes: {[a]: {}}", "a key must be a word"),
     "utf-16": ("attributes: {colour: {}}".encode("utf-16"), "cannot be read"),
     "latin-1": (b"attributes: {\xe9: {}}", "cannot be read"),
-    "control characters": (b"attributes: {\x00: {}}", "not readable as YAML"),
+    "control characters": (b"attributes: {\x00: {}}", "is not YAML"),
     "two documents": (b"attributes: {}\n---\nattributes: {}", "single document"),
     "empty": (b"", "expected the keys"),
     "a list": (b"- a", "expected the keys"),

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import openvino
 import torch
-from filelock import FileLock
 
 from rac.cores import usable_cores
 from rac.encoders.runtimes.base import FloatArray, Precision, Runtime, RuntimeChoice
@@ -22,6 +21,7 @@ from rac.encoders.towers import ImageTower
 from rac.home import cache_home
 from rac.images import Pixels
 from rac.progress import say
+from retrieval_index.lock import hold
 
 NAME = "openvino"
 
@@ -45,10 +45,7 @@ class OpenVinoRuntime(Runtime):
             precision: what the processor computes in.
         """
         self.choice = RuntimeChoice(NAME, precision)
-        core = shared_core()
-        folder = cache_home() / "openvino"
-        converted = _converted(tower, folder, identity, image_size)
-        compiled = _compiled(core, core.read_model(converted), precision, converted.parent)
+        compiled = _ready(tower, identity, image_size, precision)
         self._sizes = [int(output.shape[1]) for output in compiled.outputs]
         self._queue = openvino.AsyncInferQueue(compiled)
         self._queue.set_callback(_keep)
@@ -89,18 +86,36 @@ def _keep(request: Any, outputs: tuple[FloatArray, FloatArray]) -> None:
         output[:] = request.get_output_tensor(number).data[: len(output)]
 
 
-def _compiled(core: openvino.Core, model: Any, precision: Precision, folder: Path) -> Any:
-    """Compile a model, or take what was compiled before, where it is as it was written."""
-    settings: dict[str, Any] = {
+def _ready(
+    tower: ImageTower, identity: str, image_size: tuple[int, int], precision: Precision
+) -> Any:
+    """Give the compiled tower, by way of what is kept on disk where anything can be kept."""
+    core = shared_core()
+    folder = cache_home() / "openvino"
+    try:
+        converted = _converted(tower, folder, identity, image_size)
+    except OSError as error:
+        say(f"{folder}: {error.strerror or error}: the encoder is converted for this job alone")
+        return core.compile_model(_convert(tower, image_size), "CPU", _settings(precision))
+    return _compiled(core, core.read_model(converted), precision, converted.parent)
+
+
+def _settings(precision: Precision) -> dict[str, Any]:
+    return {
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "INFERENCE_NUM_THREADS": usable_cores(),
     }
+
+
+def _compiled(core: openvino.Core, model: Any, precision: Precision, folder: Path) -> Any:
+    """Compile a model, or take what was compiled before, where it is as it was written."""
+    settings = _settings(precision)
     kept = folder / "compiled"
     if not os.access(folder, os.W_OK):
         known = {"CACHE_DIR": str(kept)} if is_vouched(kept) else {}
         return core.compile_model(model, "CPU", settings | known)
-    with FileLock(folder / ".compiled.lock"):
+    with hold(folder / ".compiled.lock", wait_s=None, what="the compiled encoder", tell=say):
         if kept.exists() and not is_vouched(kept):
             # OpenVINO would take what lies there as it is.
             say(f"{kept} is damaged, or not all written: the encoder is compiled again")

@@ -63,8 +63,8 @@ def test_plain_words_stay_words() -> None:
         ("atributes: {a: {}}", ["atributes", "no such key"]),
         ("- a", ["version", "attributes"]),
         ("attributes: {a: [", ["YAML"]),
-        ("attributes: !!python/object/apply:os.system [true]", ["YAML"]),
-        ("[" * 1500, ["YAML"]),
+        ("attributes: !!python/object/apply:os.system [true]", ["more than plain values"]),
+        ("[" * 1500, ["too deep"]),
     ],
 )
 def test_faults_name_the_file_the_attribute_and_the_key(text: str, parts: list[str]) -> None:
