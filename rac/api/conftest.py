@@ -17,7 +17,7 @@ __all__ = ["mini"]
 
 @pytest.fixture(autouse=True)
 def _examples_of_the_front_door(
-    mini: Encoder,  # noqa: F811 - the fixture of that name
+    mini: Encoder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
