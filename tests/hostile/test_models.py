@@ -349,7 +349,11 @@ def test_a_flipped_bit_is_refused_by_name_or_changes_nothing(
     asked = [queries()] if kind != "two" else [queries(), queries()[:, :5]]
     expected = whole.predict(*asked)
     folder = shutil.copytree(saved[kind], tmp_path / "model")
-    files = sorted(path.name for path in folder.iterdir() if path.is_file())
+    files = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    )
     dice, refused, unnamed = random.Random(7), 0, []
     for _ in range(FLIPS):
         name = dice.choice(files)
@@ -392,7 +396,7 @@ PROMISES = [
     Promise(
         "flipped bits in a model folder",
         "are refused by name, or every prediction is the same",
-        "random single bits of configuration, tensors and known images, in three models",
+        "random single bits of configuration, tensors, known images and memory, in three models",
         3 * FLIPS,
     ),
 ]
