@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from eval.csv_texts import PeoplesCsv
-from rac.attributes.features import sample_features
-from rac.attributes.filler import score_prompts
-from rac.attributes.folds import NEAR_DUPLICATE
+from rac.attributes.catalogue_tasks import CatalogueTasks, FeatureSample
 from rac.attributes.judge import count_together, judge
 from rac.attributes.known import Known, find_known
 from rac.attributes.prepare import Prepared
+from rac.attributes.settings import FillSettings
+from rac.attributes.task import AttributeTask
 from rac.attributes.zero_shot import PromptBank
 from rac.progress import progress_bar
 from retrieval_index import exact_search
 from retrieval_index.arrays import unit_norm
-from retrieval_index.duplicate_groups import near_duplicate_groups
 from retrieval_index.files import replace_file
 
 _NEIGHBOURS = 5
@@ -57,25 +56,22 @@ def audit_cells(job: Prepared) -> list[Doubt]:
     Every cell is judged by a memory, counts and weights without it and its near-duplicates. A cell
     whose value no other row has is left out: there is nothing to hold it against.
     """
-    store, cells, seed = job.store, job.cells, job.options.seed
-    bank = PromptBank.encode(cells, job.schema.attributes, job.encoder)
-    sample = sample_features(store.embedding, store.trunk, store.ok, seed)
+    bank = PromptBank.encode(job.cells, job.schema.attributes, job.encoder)
+    settings = job.options.settings
+    sample = FeatureSample.of(job.images, settings.seed)
+    tasks = CatalogueTasks(job.cells, job.images, sample, bank, settings.seed)
     doubts: list[Doubt] = []
     with progress_bar("auditing", len(job.schema.attributes), shown=job.options.progress) as step:
         for name in job.schema.attributes:
             for known in _rounds(job, name):
-                features = sample.projection.apply(store.trunk[known.rows])
-                scores = score_prompts(
-                    bank, name, store.embedding[known.rows], sample.centre, cells, known.rows
-                )
-                doubts.extend(_judged(job, name, known, features, scores))
+                doubts.extend(_judged(job, tasks.task(name, known), settings))
             step(1)
     return sorted(doubts, key=lambda doubt: (-doubt.wrong, doubt.row, doubt.attribute))
 
 
 def _rounds(job: Prepared, name: str) -> Iterator[Known]:
     """Have every known cell judged once, so many at a time, by the same memory."""
-    known = find_known(job.cells, name, job.store.ok, job.options.seed)
+    known = find_known(job.cells, name, job.store.ok, job.options.settings)
     codes = job.cells.codes[name]
     wanted = np.flatnonzero((codes >= 0) & job.store.ok)
     wanted = wanted[np.bincount(codes[wanted])[codes[wanted]] > 1]
@@ -97,20 +93,9 @@ def _rounds(job: Prepared, name: str) -> Iterator[Known]:
         )
 
 
-def _judged(
-    job: Prepared, name: str, known: Known, features: np.ndarray, zero_shot: np.ndarray
-) -> Iterator[Doubt]:
-    judged = judge(
-        job.cells,
-        name,
-        known,
-        features,
-        zero_shot,
-        seen=known.seen(job.cells),
-        counted=count_together(job.cells, name, known),
-        groups=near_duplicate_groups(features, NEAR_DUPLICATE),
-        seed=job.options.seed,
-    )
+def _judged(job: Prepared, task: AttributeTask, settings: FillSettings) -> Iterator[Doubt]:
+    name, known, features = task.name, task.training, task.features
+    judged = judge(task, count_together(task), settings)
     names = job.cells.vocabularies[name].names
     words = [*names, "(not applicable)"]
     rows = known.rows[judged.places]

@@ -12,6 +12,8 @@ import numpy.typing as npt
 NEAR_DUPLICATE = 0.95
 """Cosine of projected (centred) features from which on two images count as nearly the same."""
 
+FOLDS = 5
+
 _LARGE_GROUP = 20
 
 

@@ -7,7 +7,6 @@ evidence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -18,14 +17,12 @@ from rac.attributes.combine import Fusion, FusionFit
 from rac.attributes.cooccurrence import Columns, Cooccurrence
 from rac.attributes.evidence import KINDS, AttributeMemory
 from rac.attributes.filler import BoolArray, Doubles, IntArray, ruled_out, slot_scores
-from rac.attributes.folds import assign_folds
-from rac.attributes.known import Known
+from rac.attributes.folds import FOLDS
 from rac.attributes.moments import Moments
 from rac.attributes.rows import Cells
+from rac.attributes.settings import FillSettings
+from rac.attributes.task import AttributeTask
 from rac.attributes.threshold import shift_probability, value_offsets
-from rac.encoders.base import FloatArray
-
-FOLDS = 5
 
 _COUNTED_ROWS = 200_000
 _WEIGHED_ROWS = 2000
@@ -60,48 +57,30 @@ class Judged:
         return np.asarray(self.best == self.truth)
 
 
-def judge(
-    cells: Cells,
-    name: str,
-    known: Known,
-    features: FloatArray,
-    zero_shot: FloatArray,
-    *,
-    seen: Cells,
-    counted: Cooccurrence,
-    groups: IntArray,
-    seed: int,
-    kinds: Sequence[int] = range(len(KINDS)),
-) -> Judged:
+def judge(task: AttributeTask, counted: Cooccurrence, settings: FillSettings) -> Judged:
     """Judge known cells by what had not seen them.
 
     Args:
-        cells: of all N rows.
-        name: the attribute.
-        known: the rows it is learnt from, M + J of them together.
-        features: their projected trunk features.
-        zero_shot: their (M + J, C) scores from prompts.
-        seen: their cells, from :meth:`Known.seen`.
+        task: of the attribute.
         counted: what goes together, from :func:`count_together`.
-        groups: their (M + J,) groups of near-duplicates, which are never parted.
-        seed: of the folds.
-        kinds: the kinds of evidence to go by.
+        settings: the kinds of evidence to go by.
     """
-    vocabulary = cells.vocabularies[name]
-    folds = assign_folds(known.slots, groups, FOLDS, seed)
+    known, folds, seen, features = task.training, task.folds, task.masked, task.features
     places = np.flatnonzero(known.judged)
     # Fold after fold, so that each is a stretch.
     places = places[np.argsort(folds[places], kind="stable")]
     ends = np.searchsorted(folds[places], np.arange(FOLDS + 1))
     stretches = [slice(*ends[fold : fold + 2].tolist()) for fold in range(FOLDS)]
-    prompts = slot_scores(known.slot_count, zero_shot[places], seen, vocabulary.attribute, places)
+    prompts = slot_scores(
+        known.slot_count, task.prompts[places], seen, task.vocabulary.attribute, places
+    )
     # Once for all folds: of fifty attributes, looking at each column for each fold took a tenth.
     shown = counted.columns.members(
         {other: seen.codes[other][places] for other in counted.columns.names}, len(places)
     )
     inside = np.flatnonzero(known.slots >= 0)
     real = counted.columns.members(
-        {other: cells.codes[other][known.rows[inside]] for other in counted.columns.names},
+        {other: task.cells.codes[other][known.rows[inside]] for other in counted.columns.names},
         len(inside),
     )
     evidence = np.zeros((len(KINDS), len(places), known.slot_count), np.float32)
@@ -143,7 +122,7 @@ def judge(
     truth = np.where(reachable, truth, OUTSIDE)
     shares = np.zeros(prompts.shape)
     weighed = weighed_places(truth, known.slot_count)
-    weighing = FusionFit.of(evidence[:, weighed], truth[weighed], kinds)
+    weighing = FusionFit.of(evidence[:, weighed], truth[weighed], settings.kinds)
     start = weighing.fit()
     for fold, asked in enumerate(stretches):
         others_weighed = fold_of[weighed] != fold
@@ -162,8 +141,9 @@ def judge(
     return Judged(places, truth, best, probability, shares, raw, start)
 
 
-def count_together(cells: Cells, name: str, known: Known) -> Cooccurrence:
+def count_together(task: AttributeTask) -> Cooccurrence:
     """Count what goes together over all rows, or over a stretch of them in a large table."""
+    cells, name, known = task.cells, task.name, task.training
     codes = cells.codes[name][:_COUNTED_ROWS]
     counted = np.zeros(len(cells.codes[name]), np.bool_)
     counted[:_COUNTED_ROWS] = (codes >= 0) | (codes == NOT_APPLICABLE) | _ruled_head(cells, name)

@@ -16,6 +16,7 @@ from rac.attributes.evidence import KINDS, each_slot_in_turn
 from rac.attributes.filler import BoolArray, IntArray, ruled_out
 from rac.attributes.patterns import hidden_cells
 from rac.attributes.rows import APPLIES, NOT, UNTOLD, Cells
+from rac.attributes.settings import FillSettings
 from rac.attributes.threshold import smallest_sample
 
 MEMORY_ROWS = 4096
@@ -66,15 +67,16 @@ class Known:
         return Cells(seen.vocabularies, codes)
 
 
-def find_known(cells: Cells, name: str, ok: BoolArray, seed: int) -> Known:
+def find_known(cells: Cells, name: str, ok: BoolArray, settings: FillSettings) -> Known:
     """Choose the rows that an attribute is learnt from.
 
     Args:
         cells: of all N rows.
         name: the attribute.
         ok: (N,) whether the row has an image.
-        seed: of the samples.
+        settings: how.
     """
+    seed = settings.seed
     vocabulary, codes = cells.vocabularies[name], cells.codes[name]
     applies = cells.applies(vocabulary.attribute)
     count = len(vocabulary.names)

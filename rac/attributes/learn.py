@@ -7,85 +7,90 @@ evidence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from rac.attributes.catalogue_tasks import (
+    CatalogueTasks,
+    FeatureSample,
+    RowFeatures,
+    SharedRows,
+)
 from rac.attributes.cooccurrence import Spoken
-from rac.attributes.evidence import KINDS, ROW_CELLS, AttributeMemory
-from rac.attributes.filler import AttributeFiller, IntArray, slot_scores
+from rac.attributes.evidence import ROW_CELLS, AttributeMemory
+from rac.attributes.filler import AttributeFiller, Filler, slot_scores
 from rac.attributes.judge import count_together, judge
-from rac.attributes.known import Known
+from rac.attributes.known import find_known
 from rac.attributes.rows import Cells
+from rac.attributes.schema import Schema
+from rac.attributes.settings import FillSettings
+from rac.attributes.task import AttributeTask
 from rac.attributes.threshold import (
-    CONFIDENCE,
     Threshold,
     fit_threshold,
     smallest_sample,
     unproven,
     value_offsets,
 )
-from rac.attributes.zero_shot import PROBABILITY_FLOOR, zero_shot_probabilities
-from rac.encoders.base import FloatArray
+from rac.attributes.zero_shot import PROBABILITY_FLOOR, PromptBank, zero_shot_probabilities
+from rac.encoders.base import Encoder
+from rac.workers import single_threads
 
 
-def learn_attribute(
+def fit_filler(
+    schema: Schema,
     cells: Cells,
-    name: str,
-    known: Known,
-    features: FloatArray,
-    zero_shot: FloatArray,
-    *,
-    seen: Cells,
-    prompts: bool,
-    logit_scale: float,
-    groups: IntArray,
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
-    kinds: Sequence[int] = range(len(KINDS)),
-) -> AttributeFiller:
-    """Learn one attribute from its known cells, or fall back on prompts alone.
+    images: RowFeatures,
+    encoder: Encoder | None,
+    settings: FillSettings,
+) -> Filler:
+    """Fit all attributes of a catalogue.
+
+    Args:
+        schema: the attributes.
+        cells: the coded cells of N rows.
+        images: the features of the same rows; they are read in parts.
+        encoder: reads the prompts; None for none.
+        settings: how.
+    """
+    names = list(schema.attributes)
+    # Many small products: whole tasks go side by side, each in one thread.
+    with single_threads(settings.workers) as pool:
+        sampled = pool.submit(FeatureSample.of, images, settings.seed)
+        chosen = [pool.submit(find_known, cells, name, images.ok, settings) for name in names]
+        # Threads that share one product of a text tower wait for each other most of the time.
+        bank = None if encoder is None else PromptBank.encode(cells, names, encoder, pool)
+        training = {name: one.result() for name, one in zip(names, chosen, strict=True)}
+        sample = sampled.result()
+        shared = pool.submit(
+            SharedRows.of, training.values(), sample.projection, images.trunk
+        ).result()
+        tasks = CatalogueTasks(cells, images, sample, bank, settings.seed, shared)
+
+        def fit(name: str) -> AttributeFiller:
+            return fit_attribute(tasks.task(name, training[name]), settings)
+
+        fillers = dict(zip(names, pool.map(fit, names), strict=True))
+    return Filler(sample.projection, bank, sample.centre, fillers)
+
+
+def fit_attribute(task: AttributeTask, settings: FillSettings) -> AttributeFiller:
+    """Fit one attribute to its known cells, or fall back on prompts alone.
 
     Every judged cell is judged by a memory, counts and weights that were fitted without it and
     without its near-duplicates. A cell whose value is outside the vocabulary counts as one that
     would be filled wrongly. With fewer known cells than can vouch for the target, or only one
     known answer, the cells cannot tell values apart: prompts stand alone, under a rule that
     nothing vouches for.
-
-    Args:
-        cells: of all N rows.
-        name: the attribute.
-        known: the rows it is learnt from, M + J of them together.
-        features: their projected trunk features.
-        zero_shot: their (M + J, C) scores from prompts; zeros where there are none.
-        seen: their cells, from :meth:`Known.seen`.
-        prompts: whether ``zero_shot`` comes from prompts.
-        logit_scale: of the encoder.
-        groups: (M + J,) groups of near-duplicates, which are never parted.
-        confidence: in (0, 1), of the promise.
-        seed: of the folds.
-        kinds: the kinds of evidence to go by.
     """
-    vocabulary = cells.vocabularies[name]
+    known, vocabulary = task.training, task.vocabulary
     target = vocabulary.attribute.target_precision
     inside = known.slots >= 0
-    needed = smallest_sample(target, confidence)
+    needed = smallest_sample(target, settings.confidence)
     enough = inside.sum() >= needed and (known.judged & inside).sum() >= 2
     if not enough or len(np.unique(known.slots[inside])) < 2:
-        return without_memory(cells, name, known, zero_shot, seen, prompts, logit_scale)
-    counted = count_together(cells, name, known)
-    judged = judge(
-        cells,
-        name,
-        known,
-        features,
-        zero_shot,
-        seen=seen,
-        counted=counted,
-        groups=groups,
-        seed=seed,
-        kinds=kinds,
-    )
+        return fit_prompts_alone(task)
+    counted = count_together(task)
+    judged = judge(task, counted, settings)
     count = len(vocabulary.names)
     right = judged.right
     absent = judged.best >= count
@@ -97,7 +102,7 @@ def learn_attribute(
                 judged.probability[part],
                 right[part],
                 target=target,
-                confidence=confidence,
+                confidence=settings.confidence,
                 job=round(known.missing * share),
             )
         )
@@ -115,28 +120,22 @@ def learn_attribute(
         source="fused",
         threshold=rules[0],
         absence=rules[1],
-        logit_scale=logit_scale,
+        logit_scale=1.0 if task.logit_scale is None else task.logit_scale,
         slots=known.slot_count,
         held_back=held,
         offsets=value_offsets(judged.raw, right, judged.best, known.slot_count),
-        memory=AttributeMemory(features[remembered], memory_slots, known.slot_count),
+        memory=AttributeMemory(task.features[remembered], memory_slots, known.slot_count),
         rows=known.rows[remembered],
         fusion=judged.fusion,
-        speaks=counted.spoken() if ROW_CELLS in kinds else Spoken.nothing(known.slot_count),
+        speaks=counted.spoken()
+        if ROW_CELLS in settings.kinds
+        else Spoken.nothing(known.slot_count),
     )
 
 
-def without_memory(
-    cells: Cells,
-    name: str,
-    known: Known,
-    zero_shot: FloatArray,
-    seen: Cells,
-    prompts: bool,
-    logit_scale: float,
-) -> AttributeFiller:
+def fit_prompts_alone(task: AttributeTask) -> AttributeFiller:
     """Fill by prompts alone: only above a floor, and not if what is known speaks against it."""
-    vocabulary = cells.vocabularies[name]
+    known, vocabulary, logit_scale = task.training, task.vocabulary, task.logit_scale
     target = vocabulary.attribute.target_precision
     count = len(vocabulary.names)
     floor = max(target, PROBABILITY_FLOOR)
@@ -151,11 +150,11 @@ def without_memory(
             if count
             else "no values are known: list them in the schema"
         )
-    elif not prompts:
+    elif logit_scale is None:
         above, reason = None, "too few known cells, and no encoder to read prompts with"
     elif with_value.any():
         places = np.flatnonzero(with_value)
-        scores = slot_scores(count, zero_shot[places], seen, vocabulary.attribute, places)
+        scores = slot_scores(count, task.prompts[places], task.masked, vocabulary.attribute, places)
         shares = zero_shot_probabilities(scores, logit_scale)
         sure = shares.max(axis=1) > floor
         sure_cells = int(sure.sum())
@@ -174,7 +173,7 @@ def without_memory(
             above, target, known=judged, cells=sure_cells, right=hits, reason=reason
         ),
         absence=Threshold(None, target, reason="too few known cells to tell"),
-        logit_scale=logit_scale,
+        logit_scale=1.0 if logit_scale is None else logit_scale,
         slots=count,
         held_back=np.zeros(count, np.bool_),
         offsets=np.zeros(count),

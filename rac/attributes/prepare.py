@@ -10,13 +10,15 @@ from importlib.metadata import version
 
 import numpy as np
 
+from rac.attributes.catalogue_tasks import RowFeatures
 from rac.attributes.columns import CellReader, DistinctCells, check_columns
-from rac.attributes.features import fit_filler
 from rac.attributes.filler import Filler
 from rac.attributes.given import given_attributes
+from rac.attributes.learn import fit_filler
 from rac.attributes.rows import Cells
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import Schema
+from rac.attributes.settings import FillSettings
 from rac.attributes.store import BATCH_ROWS, StoredEmbeddings, ensure_store, stretches
 from rac.attributes.threshold import CONFIDENCE
 from rac.embedding import EmbeddingCache
@@ -60,6 +62,11 @@ class FillOptions:
             raise InputError(f"--limit must be at least 1, not {self.limit}")
         if not 0 < self.confidence < 1:
             raise InputError(f"the confidence must lie between 0 and 1, not {self.confidence:g}")
+
+    @property
+    def settings(self) -> FillSettings:
+        """What the answers depend on."""
+        return FillSettings(self.confidence, self.seed, self.workers)
 
 
 @dataclass(frozen=True)
@@ -106,21 +113,16 @@ class Prepared:
             digest.update(np.ascontiguousarray(codes).tobytes())
         return digest.hexdigest()
 
+    @property
+    def images(self) -> RowFeatures:
+        """What the encoder made of the images."""
+        return RowFeatures(self.store.embedding, self.store.trunk, self.store.ok)
+
     def fit(self) -> Filler:
         """Learn all attributes from their known cells."""
-        options = self.options
-        with progress_bar("learning", None, shown=options.progress):
-            return fit_filler(
-                self.schema,
-                self.cells,
-                self.store.embedding,
-                self.store.trunk,
-                self.store.ok,
-                self.encoder,
-                confidence=options.confidence,
-                seed=options.seed,
-                workers=options.workers,
-            )
+        settings = self.options.settings
+        with progress_bar("learning", None, shown=self.options.progress):
+            return fit_filler(self.schema, self.cells, self.images, self.encoder, settings)
 
 
 def prepare_fill(

@@ -18,6 +18,7 @@ from rac.attributes.audit import audit_cells
 from rac.attributes.features import FilledAttribute, code_cells, fill_features
 from rac.attributes.prepare import FillOptions, Prepared
 from rac.attributes.schema import Schema, parse_schema
+from rac.attributes.settings import FillSettings
 from rac.attributes.store import StoredEmbeddings
 from rac.attributes.store_files import StoreManifest
 from rac.blanking import blank_cells
@@ -157,8 +158,7 @@ def promise_kept(
         catalogue.trunk,
         encoder=encoder,
         ok=catalogue.ok,
-        seed=seed,
-        kinds=kinds,
+        settings=FillSettings(seed=seed, **({} if kinds is None else {"kinds": kinds})),
     )
     found = {}
     for name, one in filled.items():

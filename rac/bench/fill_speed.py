@@ -18,6 +18,7 @@ from rac.attributes.features import fill_features
 from rac.attributes.fill import fill_table
 from rac.attributes.prepare import FillOptions
 from rac.attributes.schema import Schema, parse_schema
+from rac.attributes.settings import FillSettings
 from rac.attributes.store import ItemsDigest
 from rac.attributes.store_files import ROWS, StoreFiles, write_manifest
 from rac.bench.fill import Catalogue, store_manifest
@@ -44,7 +45,7 @@ def attribute_cost(
             catalogue.trunk,
             encoder=encoder,
             ok=catalogue.ok,
-            seed=seed,
+            settings=FillSettings(seed=seed),
         )
         seconds[str(count)] = time.perf_counter() - start
     return seconds

@@ -7,6 +7,7 @@ from rac.attributes.features import fill_features
 from rac.attributes.filler import Answer
 from rac.attributes.rows import Cells
 from rac.attributes.schema import parse_schema
+from rac.attributes.settings import FillSettings
 from rac.errors import InputError
 from tests.toy import COLOURS, ToyEncoder
 
@@ -68,7 +69,9 @@ def test_the_promise_holds_on_hard_catalogues() -> None:
     right = filled = short = guessed = missing = 0
     for seed in range(8):
         embedding, trunk, truth, cells = catalogue(500, noise=0.27, seed=seed)
-        done = fill_features(schema(), {"colour": cells}, embedding, trunk, seed=seed)["colour"]
+        done = fill_features(
+            schema(), {"colour": cells}, embedding, trunk, settings=FillSettings(seed=seed)
+        )["colour"]
         values = done.values
         missing += len(done.rows)
         guessed += sum(done.best[row] == truth[row] for row in done.rows)
@@ -175,7 +178,9 @@ def test_the_same_seed_gives_the_same_answer_and_bad_rows_are_left_out() -> None
     ok = np.arange(len(cells)) % 7 > 0
     embedding[~ok], trunk[~ok] = 0.0, 0.0
     one, two = (
-        fill_features(schema(), {"colour": cells}, embedding, trunk, ok=ok, seed=3)["colour"]
+        fill_features(
+            schema(), {"colour": cells}, embedding, trunk, ok=ok, settings=FillSettings(seed=3)
+        )["colour"]
         for _ in range(2)
     )
     assert one.values == two.values
@@ -187,14 +192,21 @@ def test_the_same_seed_gives_the_same_answer_and_bad_rows_are_left_out() -> None
 
 
 def test_rows_are_answered_alike_alone_and_together() -> None:
+    from rac.attributes.catalogue_tasks import RowFeatures
     from rac.attributes.cells import vocabulary_of
-    from rac.attributes.features import fit_filler
+    from rac.attributes.learn import fit_filler
 
     embedding, trunk, _, cells = catalogue()
     words = vocabulary_of(schema().attributes["colour"], cells)
     codes = words.codes(cells)
     coded = Cells({"colour": words}, {"colour": codes})
-    filler = fit_filler(schema(), coded, embedding, trunk, np.ones(len(trunk), bool), None)
+    filler = fit_filler(
+        schema(),
+        coded,
+        RowFeatures(embedding, trunk, np.ones(len(trunk), bool)),
+        None,
+        FillSettings(),
+    )
     together = filler.choose(embedding, trunk, coded, {"colour": codes == -1})["colour"]
     for place, row in enumerate(np.flatnonzero(codes == -1)[:20]):
         part = slice(row, row + 1)
