@@ -10,33 +10,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from rac.attributes.filler import BoolArray, IntArray, score_prompts
 from rac.attributes.folds import NEAR_DUPLICATE
-from rac.attributes.known import Known
 from rac.attributes.projection import Projection
+from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.task import AttributeTask
-from rac.attributes.zero_shot import PromptBank
+from rac.attributes.training_cells import TrainingCells
+from rac.attributes.zero_shot import PromptBank, score_prompts
 from rac.encoders.base import FloatArray
 from retrieval_index.duplicate_groups import near_duplicate_groups
 
+IntArray = npt.NDArray[np.int64]
+
 PROJECTION_ROWS = 20_000
-
-
-@dataclass(frozen=True)
-class RowFeatures:
-    """What the encoder made of the images of N rows; arrays may be memory-mapped.
-
-    Attributes:
-        embedding: (N, D) float32 unit norm.
-        trunk: (N, T) float32.
-        ok: (N,) whether the row has an image.
-    """
-
-    embedding: FloatArray
-    trunk: FloatArray
-    ok: BoolArray
 
 
 @dataclass(frozen=True)
@@ -79,7 +67,7 @@ class SharedRows:
 
     @classmethod
     def of(
-        cls, training: Iterable[Known], projection: Projection, trunk: FloatArray
+        cls, training: Iterable[TrainingCells], projection: Projection, trunk: FloatArray
     ) -> SharedRows | None:
         """Look at the rows of all attributes together; None where one by one costs less."""
         rows_of = [one.rows for one in training]
@@ -115,7 +103,7 @@ class CatalogueTasks:
     seed: int
     shared: SharedRows | None = None
 
-    def task(self, name: str, training: Known) -> AttributeTask:
+    def task(self, name: str, training: TrainingCells) -> AttributeTask:
         """Give the task of fitting one attribute to some rows."""
         rows, bank = training.rows, self.bank
         if self.shared is None:
@@ -123,7 +111,7 @@ class CatalogueTasks:
             groups = near_duplicate_groups(features, NEAR_DUPLICATE)
         else:
             features, groups = self.shared.take(rows)
-        masked = training.seen(self.cells)
+        masked = training.masked(self.cells)
         embedding, places = self.images.embedding[rows], np.arange(len(rows))
         return AttributeTask(
             name=name,

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rac.attributes.attribute import Attribute
-from rac.attributes.catalogue_tasks import RowFeatures
 from rac.attributes.cells import MISSING, OUTSIDE, Vocabulary, vocabulary_of
-from rac.attributes.filler import Answer, BoolArray, Choice, Filler, ruled_out
-from rac.attributes.learn import fit_filler
+from rac.attributes.filler import AttributePrediction, BoolArray, Filler, Outcome
+from rac.attributes.fit import fit_filler
+from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.schema import Schema
 from rac.attributes.settings import FillSettings
@@ -33,8 +33,7 @@ class FilledAttribute:
         absent: (N,) whether the attribute was said not to apply.
         probabilities: (N,) of the best value of the cells that were missing; NaN for the others.
         best: N best values of the cells that were missing, filled or not; None for the others.
-        choice: the whole answer for the missing cells whose image could be read, in row order.
-        rows: (Q,) row numbers of these cells.
+        prediction: the whole answer for the missing cells whose image could be read.
         summary: counts and promise.
     """
 
@@ -42,8 +41,7 @@ class FilledAttribute:
     absent: BoolArray
     probabilities: npt.NDArray[np.float64]
     best: list[str | None]
-    choice: Choice
-    rows: npt.NDArray[np.int64]
+    prediction: AttributePrediction
     summary: AttributeSummary
 
 
@@ -77,12 +75,12 @@ def fill_features(
     usable = np.ones(len(trunk), np.bool_) if ok is None else np.asarray(ok, np.bool_)
     coded = code_cells(schema, cells, len(trunk))
     images = RowFeatures(embedding, trunk, usable)
-    filler = fit_filler(schema, coded, images, encoder, settings or FillSettings())
-    asked = {name: asked_cells(coded, name, usable) for name in schema.attributes}
-    choices = filler.choose(embedding, trunk, coded, asked, workers=None)
+    settings = settings or FillSettings()
+    filler = fit_filler(schema, coded, images, encoder, settings)
+    predictions = filler.predict(images, coded, workers=settings.workers)
     return {
-        name: _filled(filler, name, coded, usable, asked[name], choices[name])
-        for name in schema.attributes
+        name: _filled(filler, coded, usable, name, prediction)
+        for name, prediction in predictions.items()
     }
 
 
@@ -111,43 +109,38 @@ def code_cells(schema: Schema, cells: Mapping[str, Sequence[str | None]], rows: 
     )
 
 
-def asked_cells(cells: Cells, name: str, ok: BoolArray) -> BoolArray:
-    """Say for N rows whether the image is asked about an attribute's cell."""
-    return np.asarray((cells.codes[name] == MISSING) & ok & ~ruled_out(cells, name))
-
-
 def _filled(
-    filler: Filler, name: str, cells: Cells, ok: BoolArray, asked: BoolArray, choice: Choice
+    filler: Filler, cells: Cells, ok: BoolArray, name: str, prediction: AttributePrediction
 ) -> FilledAttribute:
-    one, codes = filler.attributes[name], cells.codes[name]
-    rows = np.flatnonzero(asked)
+    one, codes, rows = filler.attributes[name], cells.codes[name], prediction.rows
     values: list[str | None] = [None] * len(codes)
     best: list[str | None] = [None] * len(codes)
-    filled = choice.filled.tolist()
-    names = [*map(one.slot_name, range(one.slots)), None]
+    filled = prediction.filled.tolist()
+    names = [*map(one.answer_name, range(one.answer_count)), None]
     probabilities = np.full(len(codes), np.nan)
-    probabilities[rows] = choice.probability[:, 0]
-    for row, slot, written in zip(rows.tolist(), choice.best[:, 0].tolist(), filled, strict=True):
-        best[row] = names[slot]
+    probabilities[rows] = prediction.probability[:, 0]
+    for row, answer, written in zip(
+        rows.tolist(), prediction.best[:, 0].tolist(), filled, strict=True
+    ):
+        best[row] = names[answer]
         if written:
-            values[row] = names[slot]
-    ruled = ruled_out(cells, name)
+            values[row] = names[answer]
+    ruled = cells.ruled_out(one.attribute)
     absent = ruled.copy()
-    absent[rows] = choice.answer == Answer.NOT_APPLICABLE
+    absent[rows] = prediction.outcome == Outcome.NOT_APPLICABLE
     return FilledAttribute(
         values=values,
         absent=absent,
         probabilities=probabilities,
         best=best,
-        choice=choice,
-        rows=rows,
+        prediction=prediction,
         summary=summarise(
             one,
             cells=len(codes),
             missing=int((codes == MISSING).sum()),
             outside=int((codes == OUTSIDE).sum()),
             bad_images=int(((codes == MISSING) & ~ok & ~ruled).sum()),
-            filled=int(choice.filled.sum()),
+            filled=int(prediction.filled.sum()),
             not_applicable=int(absent.sum()),
         ),
     )

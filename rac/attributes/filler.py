@@ -1,14 +1,14 @@
-"""The fitted filler: what it has learnt of each attribute, and what it answers for a cell.
+"""The fitted filler: what is known of each attribute, and what it answers for a cell.
 
 Letters of shapes: N rows, Q queries, D embedding, T trunk and P projected dimensions, C values of
-one attribute, S slots (the values, and "not applicable" behind them where that can be the answer),
-A alternatives kept, K neighbours.
+one attribute, S answers (the values, and "not applicable" behind them where that can be the
+answer), A alternatives kept, K neighbours, M rows of the memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from rac.attributes.attribute import Attribute
-from rac.attributes.cells import MISSING, Vocabulary
-from rac.attributes.combine import Fusion
-from rac.attributes.cooccurrence import Spoken
-from rac.attributes.evidence import KINDS, NEIGHBOURS, AttributeMemory
+from rac.attributes.cells import Vocabulary
+from rac.attributes.evidence.fitted import FittedEvidence
+from rac.attributes.evidence.fusion import EvidenceFusion
+from rac.attributes.evidence.memory import NEIGHBOURS
+from rac.attributes.evidence.queries import AskedRows
 from rac.attributes.projection import Projection
-from rac.attributes.rows import APPLIES, NOT, Cells
+from rac.attributes.row_features import RowFeatures
+from rac.attributes.rows import APPLIES, Cells
 from rac.attributes.threshold import Threshold, shift_probability
-from rac.attributes.zero_shot import PromptBank, zero_shot_probabilities
+from rac.attributes.zero_shot import PromptBank, score_prompts, zero_shot_probabilities
 from rac.encoders.base import FloatArray
 from rac.workers import single_threads
 
@@ -36,38 +38,40 @@ ALTERNATIVES = 3
 _EVIDENCE_NUMBERS = 8_000_000
 
 
-class Answer(IntEnum):
-    """What is said of a missing cell."""
+class Outcome(IntEnum):
+    """What becomes of a missing cell."""
 
     VALUE = 0
     NOT_APPLICABLE = 1
     CANNOT_TELL = 2
 
 
-class Why(IntEnum):
+class AbstainReason(IntEnum):
     """Why a cell cannot be told, or what an answer rests on besides its probability."""
 
     SURE = 0
     BY_RULE = 1
     BELOW = 2
-    HELD_BACK = 3
+    WITHHELD = 3
     NOTHING_VOUCHED = 4
 
 
 @dataclass(frozen=True)
-class Choice:
+class AttributePrediction:
     """What the filler makes of Q cells of one attribute.
 
     Attributes:
-        answer: (Q,) of :class:`Answer`.
-        why: (Q,) of :class:`Why`.
-        best: (Q, A) slots of the best answers, best first; -1 where there are fewer.
+        rows: (Q,) their row numbers, ascending.
+        outcome: (Q,) of :class:`Outcome`.
+        reason: (Q,) of :class:`AbstainReason`.
+        best: (Q, A) the best answers, best first; -1 where there are fewer.
         probability: (Q, A) of these; 0 where there are fewer.
-        neighbours: (Q, K) row numbers of the nearest known rows; -1 where there are fewer.
+        neighbours: (Q, K) row numbers of the nearest training rows; -1 where there are fewer.
     """
 
-    answer: npt.NDArray[np.int8]
-    why: npt.NDArray[np.int8]
+    rows: IntArray
+    outcome: npt.NDArray[np.int8]
+    reason: npt.NDArray[np.int8]
     best: IntArray
     probability: Doubles
     neighbours: IntArray
@@ -75,26 +79,54 @@ class Choice:
     @property
     def filled(self) -> BoolArray:
         """(Q,) whether the best value is to be written."""
-        return np.asarray(self.answer == Answer.VALUE)
+        return np.asarray(self.outcome == Outcome.VALUE)
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What fused answers rest on.
+
+    Attributes:
+        evidence: the sources, fitted.
+        fusion: their weights.
+        rows: (M,) row numbers of the memory in the table.
+    """
+
+    evidence: FittedEvidence
+    fusion: EvidenceFusion
+    rows: IntArray
+
+    def probabilities(self, asked: AskedRows) -> tuple[Doubles, IntArray]:
+        """Give the (Q, S) probabilities of rows, and the (Q, K) table rows nearest to them."""
+        count, answers = len(asked.features), len(self.evidence.memory.counts)
+        probabilities = np.empty((count, answers))
+        neighbours = np.empty((count, NEIGHBOURS), np.int64)
+        # Many values make wide arrays; a few rows at a time then.
+        step = max(1, _EVIDENCE_NUMBERS // max(1, answers * len(self.evidence.sources)))
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            rows = asked.take(part)
+            found = self.evidence.of(rows)
+            probabilities[part] = self.fusion.probabilities(found.scores, rows.possible)
+            near = found.neighbours
+            neighbours[part] = np.where(near >= 0, self.rows[near.clip(min=0)], -1)
+        return probabilities, neighbours
 
 
 @dataclass(frozen=True)
 class AttributeFiller:
-    """What was learnt of one attribute.
+    """What is known of one attribute, and how its cells are answered.
 
     Attributes:
         vocabulary: its C values.
-        source: ``fused`` where known cells back it, ``zero-shot`` where prompts stand alone.
+        source: ``fused`` where training cells back it, ``zero-shot`` where prompts stand alone.
         threshold: from which probability on a value is written, with the evidence for it.
         absence: the same for the answer "not applicable".
         logit_scale: of the encoder; used by the zero-shot rule.
-        slots: S.
-        held_back: (S,) answers that are never given, not having proved right.
+        answer_count: S.
+        withheld: (S,) answers that are never given, not having proved right.
         offsets: (S,) corrections of the best answer's log odds.
-        memory: the known rows; None for zero-shot.
-        rows: (M,) row numbers of the memory in the table.
-        fusion: the weights of the evidence; None for zero-shot.
-        speaks: what the values of other columns say; None for zero-shot.
+        grounds: what fused answers rest on; None for zero-shot.
     """
 
     vocabulary: Vocabulary
@@ -102,13 +134,10 @@ class AttributeFiller:
     threshold: Threshold
     absence: Threshold
     logit_scale: float
-    slots: int
-    held_back: BoolArray
+    answer_count: int
+    withheld: BoolArray
     offsets: Doubles
-    memory: AttributeMemory | None = None
-    rows: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
-    fusion: Fusion | None = None
-    speaks: Spoken | None = None
+    grounds: Grounds | None = None
 
     @property
     def attribute(self) -> Attribute:
@@ -116,103 +145,100 @@ class AttributeFiller:
         return self.vocabulary.attribute
 
     @property
-    def held_back_names(self) -> list[str]:
-        """The values that are never filled, if known cells speak at all."""
-        return [name for code, name in enumerate(self.vocabulary.names) if self.held_back[code]]
+    def withheld_names(self) -> list[str]:
+        """The values that are never filled, if training cells speak at all."""
+        return [name for code, name in enumerate(self.vocabulary.names) if self.withheld[code]]
 
     @property
     def weights(self) -> dict[str, float]:
-        """The weight of each kind of evidence; empty for zero-shot."""
-        if self.fusion is None:
+        """The weight of each source of evidence; empty for zero-shot."""
+        if self.grounds is None:
             return {}
-        return dict(zip(KINDS, self.fusion.weights.tolist(), strict=True))
+        weights = self.grounds.fusion.weights.tolist()
+        return dict(zip(self.grounds.evidence.names, weights, strict=True))
 
-    def slot_name(self, slot: int) -> str | None:
-        """Give the value of a slot, or the word for "not applicable"."""
-        if slot < 0:
+    def answer_name(self, answer: int) -> str | None:
+        """Give the value of an answer, or the word for "not applicable"."""
+        if answer < 0:
             return None
-        if slot < len(self.vocabulary.names):
-            return self.vocabulary.names[slot]
+        if answer < len(self.vocabulary.names):
+            return self.vocabulary.names[answer]
         return self.attribute.not_applicable_words[0]
 
     def probabilities(
-        self, features: FloatArray, zero_shot: FloatArray, cells: Cells, rows: IntArray
+        self, features: FloatArray, prompts: FloatArray, cells: Cells, rows: IntArray
     ) -> tuple[Doubles, IntArray]:
         """Give the (Q, S) probabilities of rows, and the (Q, K) rows in the table nearest to them.
 
         Args:
             features: (Q, P) projected trunk features.
-            zero_shot: (Q, C) scores from prompts.
+            prompts: (Q, C) scores from prompts.
             cells: of N rows.
             rows: (Q,) which of the N are asked for.
         """
-        prompts = slot_scores(self.slots, zero_shot, cells, self.attribute, rows)
-        neighbours = np.full((len(features), NEIGHBOURS), -1, np.int64)
-        if self.memory is None or self.fusion is None or self.speaks is None:
-            return zero_shot_probabilities(prompts, self.logit_scale), neighbours
-        others = {name: cells.codes[name][rows] for name in self.speaks.columns.names}
-        row_cells = self.speaks.evidence(others, len(rows))
-        probabilities = np.empty(prompts.shape)
-        # Many values make wide arrays; a few rows at a time then.
-        step = max(1, _EVIDENCE_NUMBERS // max(1, self.slots * len(KINDS)))
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            evidence = self.memory.evidence(features[part], prompts[part], row_cells[part])
-            probabilities[part] = self.fusion.probabilities(evidence.scores)
-            found = evidence.neighbours
-            neighbours[part] = np.where(found >= 0, self.rows[found.clip(min=0)], -1)
-        return probabilities, neighbours
+        attribute, count = self.attribute, self.answer_count
+        if self.grounds is None:
+            possible = cells.possible_answers(attribute, count, rows)
+            neighbours = np.full((len(rows), NEIGHBOURS), -1, np.int64)
+            return zero_shot_probabilities(prompts, self.logit_scale, possible), neighbours
+        columns = self.grounds.evidence.columns
+        return self.grounds.probabilities(
+            AskedRows.of(features, prompts, cells, rows, attribute, count, columns)
+        )
 
-    def choose(
-        self, features: FloatArray, zero_shot: FloatArray, cells: Cells, rows: IntArray
-    ) -> Choice:
+    def predict(
+        self, features: FloatArray, prompts: FloatArray, cells: Cells, rows: IntArray
+    ) -> AttributePrediction:
         """Answer for each of Q cells; arguments as for :meth:`probabilities`."""
         count = len(self.vocabulary.names)
         if not count:
-            return Choice(
-                answer=np.full(len(rows), Answer.CANNOT_TELL, np.int8),
-                why=np.full(len(rows), Why.NOTHING_VOUCHED, np.int8),
+            return AttributePrediction(
+                rows=rows,
+                outcome=np.full(len(rows), Outcome.CANNOT_TELL, np.int8),
+                reason=np.full(len(rows), AbstainReason.NOTHING_VOUCHED, np.int8),
                 best=np.full((len(rows), ALTERNATIVES), -1, np.int64),
                 probability=np.zeros((len(rows), ALTERNATIVES)),
                 neighbours=np.full((len(rows), NEIGHBOURS), -1, np.int64),
             )
-        probabilities, neighbours = self.probabilities(features, zero_shot, cells, rows)
-        best, probability = best_slots(probabilities, self.offsets)
+        probabilities, neighbours = self.probabilities(features, prompts, cells, rows)
+        best, probability = best_answers(probabilities, self.offsets)
         absent = best[:, 0] >= count
         applies = cells.applies(self.attribute)[rows]
         above = np.where(absent, _floor(self.absence), _floor(self.threshold))
-        why = np.where(
+        reason = np.where(
             np.isinf(above),
-            Why.NOTHING_VOUCHED,
+            AbstainReason.NOTHING_VOUCHED,
             np.where(
                 probability[:, 0] <= above,
-                Why.BELOW,
-                np.where(self.held_back[best[:, 0]], Why.HELD_BACK, Why.SURE),
+                AbstainReason.BELOW,
+                np.where(self.withheld[best[:, 0]], AbstainReason.WITHHELD, AbstainReason.SURE),
             ),
         )
         if self.source == "zero-shot":
             # Prompts do not say whether the attribute makes sense at all.
-            why[applies != APPLIES] = Why.NOTHING_VOUCHED
-        answer = np.where(
-            why != Why.SURE,
-            Answer.CANNOT_TELL,
-            np.where(absent, Answer.NOT_APPLICABLE, Answer.VALUE),
+            reason[applies != APPLIES] = AbstainReason.NOTHING_VOUCHED
+        outcome = np.where(
+            reason != AbstainReason.SURE,
+            Outcome.CANNOT_TELL,
+            np.where(absent, Outcome.NOT_APPLICABLE, Outcome.VALUE),
         )
-        return Choice(answer.astype(np.int8), why.astype(np.int8), best, probability, neighbours)
+        return AttributePrediction(
+            rows, outcome.astype(np.int8), reason.astype(np.int8), best, probability, neighbours
+        )
 
-    def reason(self, why: Why, slot: int) -> str | None:
+    def words(self, reason: AbstainReason, answer: int) -> str | None:
         """Say in words why a cell with that best answer was answered so; None where plain."""
-        if why == Why.SURE:
+        if reason == AbstainReason.SURE:
             return None
-        if why == Why.BY_RULE:
+        if reason == AbstainReason.BY_RULE:
             return "another cell of the row says that the attribute does not apply"
-        rule = self.absence if slot >= len(self.vocabulary.names) else self.threshold
-        if why == Why.BELOW:
+        rule = self.absence if answer >= len(self.vocabulary.names) else self.threshold
+        if reason == AbstainReason.BELOW:
             return "the probability is not above the threshold"
-        if why == Why.HELD_BACK:
+        if reason == AbstainReason.WITHHELD:
             return (
-                f"{self.slot_name(slot)!r} is held back: among known cells that were as sure, it "
-                "has not proved right often enough"
+                f"{self.answer_name(answer)!r} is held back: among known cells that were as sure, "
+                "it has not proved right often enough"
             )
         return rule.reason or "nothing tells whether the attribute applies to this row"
 
@@ -233,97 +259,44 @@ class Filler:
     centre: FloatArray
     attributes: Mapping[str, AttributeFiller]
 
-    def zero_shot(
-        self, name: str, embedding: FloatArray, cells: Cells, rows: IntArray
-    ) -> FloatArray:
-        """Score (Q, D) embeddings of some rows against one attribute's values; (Q, C)."""
-        return score_prompts(self.bank, name, embedding, self.centre, cells, rows)
-
-    def choose(
+    def predict(
         self,
-        embedding: FloatArray,
-        trunk: FloatArray,
+        images: RowFeatures,
         cells: Cells,
-        asked: Mapping[str, BoolArray],
         *,
         workers: int | None = 1,
-    ) -> dict[str, Choice]:
-        """Answer for the cells asked for.
+    ) -> dict[str, AttributePrediction]:
+        """Answer for the cells that the images are asked about, see :meth:`Cells.asked`.
 
         Args:
-            embedding: (N, D) unit norm.
-            trunk: (N, T).
-            cells: of the same N rows.
-            asked: for each attribute, (N,) which rows' cells to answer for; Q of them are True.
+            images: of N rows.
+            cells: of the same rows.
             workers: attributes answered for side by side; one for each processor if None.
         """
-        features = self.projection.apply(trunk)
+        features = self.projection.apply(images.trunk)
 
-        def answer(name: str) -> Choice:
-            rows = np.flatnonzero(asked[name])
-            scores = self.zero_shot(name, embedding[rows], cells, rows)
-            return self.attributes[name].choose(features[rows], scores, cells, rows)
+        def answer(name: str) -> AttributePrediction:
+            one = self.attributes[name]
+            rows = np.flatnonzero(cells.asked(one.attribute, images.ok))
+            embedding = images.embedding[rows]
+            prompts = score_prompts(self.bank, name, embedding, self.centre, cells, rows)
+            return one.predict(features[rows], prompts, cells, rows)
 
         if workers == 1:
-            return {name: answer(name) for name in asked}
+            return {name: answer(name) for name in self.attributes}
         with single_threads(workers) as pool:
-            return dict(zip(asked, pool.map(answer, asked), strict=True))
+            return dict(zip(self.attributes, pool.map(answer, self.attributes), strict=True))
 
 
-def score_prompts(
-    bank: PromptBank | None,
-    name: str,
-    embedding: FloatArray,
-    centre: FloatArray,
-    cells: Cells,
-    rows: IntArray,
-) -> FloatArray:
-    """Give one attribute's (Q, C) prompt scores; zeros without prompts."""
-    if bank is None:
-        return np.zeros((len(rows), len(cells.vocabularies[name].names)), np.float32)
-    return bank.scores(name, embedding, centre, cells, rows)
-
-
-def slot_scores(
-    slots: int, zero_shot: FloatArray, cells: Cells, attribute: Attribute, rows: IntArray
-) -> FloatArray:
-    """Give the (Q, S) prompt scores, ``-inf`` where a row's other cells rule a slot out.
-
-    Args:
-        slots: S.
-        zero_shot: (Q, C) scores of the values.
-        cells: of N rows.
-        attribute: whose slots they are.
-        rows: (Q,) which of the N.
-    """
-    count = zero_shot.shape[1]
-    scores = np.zeros((len(rows), slots), np.float32)
-    scores[:, :count] = zero_shot
-    possible = cells.candidates(attribute).of(rows)
-    if possible is not None:
-        # Where nothing would be left, the candidates say nothing.
-        possible = possible | ~possible.any(axis=1, keepdims=True)
-        scores[:, :count] = np.where(possible, scores[:, :count], -np.inf)
-    if slots > count and attribute.applies_when:
-        scores[cells.applies(attribute)[rows] == APPLIES, count] = -np.inf
-    return scores
-
-
-def ruled_out(cells: Cells, name: str) -> BoolArray:
-    """Say for N rows whether the cell is empty and another cell says that it does not apply."""
-    attribute = cells.vocabularies[name].attribute
-    return np.asarray((cells.codes[name] == MISSING) & (cells.applies(attribute) == NOT))
-
-
-def best_slots(probabilities: Doubles, offsets: Doubles) -> tuple[IntArray, Doubles]:
-    """Give the (Q, A) best slots of (Q, S) probabilities with theirs, the first one corrected."""
+def best_answers(probabilities: Doubles, offsets: Doubles) -> tuple[IntArray, Doubles]:
+    """Give the (Q, A) best answers of (Q, S) probabilities with theirs, the first one corrected."""
     kept = min(ALTERNATIVES, probabilities.shape[1])
     best = np.full((len(probabilities), ALTERNATIVES), -1, np.int64)
     probability = np.zeros((len(probabilities), ALTERNATIVES))
     rows = np.arange(len(probabilities))
     left = probabilities.copy()
     for place in range(kept):
-        # argmax gives ties to the slot that comes first.
+        # argmax gives ties to the answer that comes first.
         best[:, place] = left.argmax(axis=1)
         probability[:, place] = left[rows, best[:, place]]
         left[rows, best[:, place]] = -1.0

@@ -10,11 +10,11 @@ from importlib.metadata import version
 
 import numpy as np
 
-from rac.attributes.catalogue_tasks import RowFeatures
 from rac.attributes.columns import CellReader, DistinctCells, check_columns
 from rac.attributes.filler import Filler
+from rac.attributes.fit import fit_filler
 from rac.attributes.given import given_attributes
-from rac.attributes.learn import fit_filler
+from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import Schema

@@ -107,7 +107,7 @@ def summarise(
         judged=threshold.known,
         judged_above=threshold.cells,
         judged_right=threshold.right,
-        held_back=filler.held_back_names,
+        held_back=filler.withheld_names,
         reason=threshold.reason,
         weights=filler.weights,
     )

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from rac.attributes.audit import audit_cells
+from rac.attributes.evidence.registry import SOURCES
 from rac.attributes.features import FilledAttribute, code_cells, fill_features
 from rac.attributes.prepare import FillOptions, Prepared
 from rac.attributes.schema import Schema, parse_schema
@@ -46,8 +47,6 @@ attributes:
 """
 _BRANDS = ("Bravo", "God Morgon", "Tropicana", "Arla", "Garant", "Oatly", "Alpro", "Valio", "Yoggi")
 _TUBS = ("Sour Cream",)
-_ZERO_SHOT = (0, 6)
-_NEIGHBOURS = (1, 2, 3, 6)
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def promise_kept(
     seed: int,
     target: float,
     share: float = 0.5,
-    kinds: Sequence[int] | None = None,
+    sources: tuple[str, ...] | None = None,
     whole_rows: bool = False,
 ) -> dict[str, Kept]:
     """Blank cells, fill them, and compare with the truth.
@@ -145,7 +144,7 @@ def promise_kept(
         seed: of the blanks, the folds and the samples.
         target: precision asked for.
         share: of the cells to blank.
-        kinds: the kinds of evidence to go by; all if None.
+        sources: names of the sources of evidence to go by; all if None.
         whole_rows: whether rows lose all their cells, as new items have none, or cells are blanked
             each by itself.
     """
@@ -158,7 +157,7 @@ def promise_kept(
         catalogue.trunk,
         encoder=encoder,
         ok=catalogue.ok,
-        settings=FillSettings(seed=seed, **({} if kinds is None else {"kinds": kinds})),
+        settings=FillSettings(seed=seed, sources=sources),
     )
     found = {}
     for name, one in filled.items():
@@ -214,16 +213,24 @@ def _reach(
     return float(holding[enough[-1]] / max(1, total)) if len(enough) else 0.0
 
 
-def single_kinds(
+def single_sources(
     catalogue: Catalogue, encoder: Encoder, *, seeds: Sequence[int], target: float
 ) -> dict[str, list[dict[str, Kept]]]:
-    """Do the same by prompts alone and by neighbours alone, under the same promise."""
+    """Do the same by prompts alone and by neighbours alone, under the same promise.
+
+    How many rows a value has, which needs neither image nor cells, is known to both.
+    """
+    prior = [one.name for one in SOURCES if not (one.needs_image or one.reads_cells)]
+    alone = {
+        "zero_shot": [one.name for one in SOURCES if one.unseen_values],
+        "neighbours": [one.name for one in SOURCES if one.retrieval],
+    }
     return {
-        name: [
-            promise_kept(catalogue, encoder, seed=seed, target=target, kinds=kinds)
+        kind: [
+            promise_kept(catalogue, encoder, seed=seed, target=target, sources=(*names, *prior))
             for seed in seeds
         ]
-        for name, kinds in (("zero_shot", _ZERO_SHOT), ("neighbours", _NEIGHBOURS))
+        for kind, names in alone.items()
     }
 
 

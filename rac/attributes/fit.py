@@ -1,25 +1,23 @@
-"""Learning one attribute from its known cells, every one of them judged by what did not see it.
+"""Fitting: each attribute to its training cells, with a promise from out-of-fold predictions.
 
-Letters of shapes: N rows, J judged rows, M rows of the memory, P projected dimensions, C values,
-S slots (the values, and "not applicable" behind them where that can be the answer), F kinds of
-evidence.
+Letters of shapes: N rows, S answers (the values, and "not applicable" behind them where that can be
+the answer).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 
-from rac.attributes.catalogue_tasks import (
-    CatalogueTasks,
-    FeatureSample,
-    RowFeatures,
-    SharedRows,
-)
-from rac.attributes.cooccurrence import Spoken
-from rac.attributes.evidence import ROW_CELLS, AttributeMemory
-from rac.attributes.filler import AttributeFiller, Filler, slot_scores
-from rac.attributes.judge import count_together, judge
-from rac.attributes.known import find_known
+from rac.attributes.catalogue_tasks import CatalogueTasks, FeatureSample, SharedRows
+from rac.attributes.evidence.fitted import FittedEvidence
+from rac.attributes.evidence.registry import chosen_sources
+from rac.attributes.evidence.source import EvidenceSource
+from rac.attributes.filler import AttributeFiller, Filler, Grounds
+from rac.attributes.out_of_fold import predict_out_of_fold
+from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.schema import Schema
 from rac.attributes.settings import FillSettings
@@ -31,6 +29,7 @@ from rac.attributes.threshold import (
     unproven,
     value_offsets,
 )
+from rac.attributes.training_cells import choose_training_cells
 from rac.attributes.zero_shot import PROBABILITY_FLOOR, PromptBank, zero_shot_probabilities
 from rac.encoders.base import Encoder
 from rac.workers import single_threads
@@ -53,10 +52,14 @@ def fit_filler(
         settings: how.
     """
     names = list(schema.attributes)
+    sources = chosen_sources(settings.sources)
     # Many small products: whole tasks go side by side, each in one thread.
     with single_threads(settings.workers) as pool:
         sampled = pool.submit(FeatureSample.of, images, settings.seed)
-        chosen = [pool.submit(find_known, cells, name, images.ok, settings) for name in names]
+        choose = partial(
+            choose_training_cells, ok=images.ok, seed=settings.seed, sources=len(sources)
+        )
+        chosen = [pool.submit(choose, cells, name) for name in names]
         # Threads that share one product of a text tower wait for each other most of the time.
         bank = None if encoder is None else PromptBank.encode(cells, names, encoder, pool)
         training = {name: one.result() for name, one in zip(names, chosen, strict=True)}
@@ -67,82 +70,82 @@ def fit_filler(
         tasks = CatalogueTasks(cells, images, sample, bank, settings.seed, shared)
 
         def fit(name: str) -> AttributeFiller:
-            return fit_attribute(tasks.task(name, training[name]), settings)
+            return fit_attribute(tasks.task(name, training[name]), sources, settings.confidence)
 
         fillers = dict(zip(names, pool.map(fit, names), strict=True))
     return Filler(sample.projection, bank, sample.centre, fillers)
 
 
-def fit_attribute(task: AttributeTask, settings: FillSettings) -> AttributeFiller:
-    """Fit one attribute to its known cells, or fall back on prompts alone.
+def fit_attribute(
+    task: AttributeTask, sources: Sequence[type[EvidenceSource]], confidence: float
+) -> AttributeFiller:
+    """Fit one attribute to its training cells, or fall back on prompts alone.
 
-    Every judged cell is judged by a memory, counts and weights that were fitted without it and
-    without its near-duplicates. A cell whose value is outside the vocabulary counts as one that
-    would be filled wrongly. With fewer known cells than can vouch for the target, or only one
-    known answer, the cells cannot tell values apart: prompts stand alone, under a rule that
-    nothing vouches for.
+    The promise rests on out-of-fold predictions: by evidence and weights that were fitted without
+    the cell and its near-duplicates. A cell whose value is outside the vocabulary counts as one
+    that would be filled wrongly. With fewer known cells than can vouch for the target, or only one
+    known answer, the cells cannot tell values apart: prompts stand alone, under a rule that nothing
+    vouches for.
+
+    Args:
+        task: of the attribute.
+        sources: of evidence, in the registry's order.
+        confidence: in (0, 1), of the promise.
     """
-    known, vocabulary = task.training, task.vocabulary
+    training, vocabulary = task.training, task.vocabulary
     target = vocabulary.attribute.target_precision
-    inside = known.slots >= 0
-    needed = smallest_sample(target, settings.confidence)
-    enough = inside.sum() >= needed and (known.judged & inside).sum() >= 2
-    if not enough or len(np.unique(known.slots[inside])) < 2:
+    inside = training.answers >= 0
+    needed = smallest_sample(target, confidence)
+    enough = inside.sum() >= needed and (training.predicted & inside).sum() >= 2
+    if not enough or len(np.unique(training.answers[inside])) < 2:
         return fit_prompts_alone(task)
-    counted = count_together(task)
-    judged = judge(task, counted, settings)
+    evidence = FittedEvidence.fit(task, sources)
+    predictions = predict_out_of_fold(task, evidence)
     count = len(vocabulary.names)
-    right = judged.right
-    absent = judged.best >= count
+    right = predictions.right
+    absent = predictions.best >= count
     rules = []
     for part in (~absent, absent):
         share = part.sum() / max(1, len(part))
         rules.append(
             fit_threshold(
-                judged.probability[part],
+                predictions.probability[part],
                 right[part],
                 target=target,
-                confidence=settings.confidence,
-                job=round(known.missing * share),
+                confidence=confidence,
+                job=round(training.missing * share),
             )
         )
     floors = [np.inf if rule.above is None else rule.above for rule in rules]
-    above = judged.probability > np.where(absent, floors[1], floors[0])
-    held = unproven(right, judged.best, above, known.slot_count)
+    above = predictions.probability > np.where(absent, floors[1], floors[0])
+    held = unproven(right, predictions.best, above, training.answer_count)
     rules = [
-        rule.among(len(right), int((above & part & held[judged.best]).sum()))
+        rule.among(len(right), int((above & part & held[predictions.best]).sum()))
         for rule, part in zip(rules, (~absent, absent), strict=True)
     ]
-    remembered = known.memory & inside
-    memory_slots = known.slots[remembered]
     return AttributeFiller(
         vocabulary=vocabulary,
         source="fused",
         threshold=rules[0],
         absence=rules[1],
         logit_scale=1.0 if task.logit_scale is None else task.logit_scale,
-        slots=known.slot_count,
-        held_back=held,
-        offsets=value_offsets(judged.raw, right, judged.best, known.slot_count),
-        memory=AttributeMemory(task.features[remembered], memory_slots, known.slot_count),
-        rows=known.rows[remembered],
-        fusion=judged.fusion,
-        speaks=counted.spoken()
-        if ROW_CELLS in settings.kinds
-        else Spoken.nothing(known.slot_count),
+        answer_count=training.answer_count,
+        withheld=held,
+        offsets=value_offsets(predictions.raw, right, predictions.best, training.answer_count),
+        grounds=Grounds(evidence, predictions.fusion, training.rows[task.remembered]),
     )
 
 
 def fit_prompts_alone(task: AttributeTask) -> AttributeFiller:
     """Fill by prompts alone: only above a floor, and not if what is known speaks against it."""
-    known, vocabulary, logit_scale = task.training, task.vocabulary, task.logit_scale
+    training, vocabulary, logit_scale = task.training, task.vocabulary, task.logit_scale
     target = vocabulary.attribute.target_precision
     count = len(vocabulary.names)
     floor = max(target, PROBABILITY_FLOOR)
     hits = sure_cells = 0
     reason = "unverified: too few known cells to check the prompts' answers against"
     above: float | None = floor
-    with_value = (known.slots < count) & known.judged
+    with_value = (training.answers < count) & training.predicted
     if count < 2:
         above = None
         reason = (
@@ -154,27 +157,27 @@ def fit_prompts_alone(task: AttributeTask) -> AttributeFiller:
         above, reason = None, "too few known cells, and no encoder to read prompts with"
     elif with_value.any():
         places = np.flatnonzero(with_value)
-        scores = slot_scores(count, task.prompts[places], task.masked, vocabulary.attribute, places)
-        shares = zero_shot_probabilities(scores, logit_scale)
+        possible = task.masked.possible_answers(vocabulary.attribute, count, places)
+        shares = zero_shot_probabilities(task.prompts[places], logit_scale, possible)
         sure = shares.max(axis=1) > floor
         sure_cells = int(sure.sum())
-        hits = int((shares.argmax(axis=1)[sure] == known.slots[places][sure]).sum())
+        hits = int((shares.argmax(axis=1)[sure] == training.answers[places][sure]).sum())
         if sure_cells and hits < target * sure_cells:
             above = None
             reason = (
                 f"too few known cells to learn from, and prompts alone are right for only {hits} "
                 f"of the {sure_cells} that they are sure of"
             )
-    judged = int(with_value.sum())
+    predicted = int(with_value.sum())
     return AttributeFiller(
         vocabulary=vocabulary,
         source="zero-shot",
         threshold=Threshold(
-            above, target, known=judged, cells=sure_cells, right=hits, reason=reason
+            above, target, known=predicted, cells=sure_cells, right=hits, reason=reason
         ),
         absence=Threshold(None, target, reason="too few known cells to tell"),
         logit_scale=1.0 if logit_scale is None else logit_scale,
-        slots=count,
-        held_back=np.zeros(count, np.bool_),
+        answer_count=count,
+        withheld=np.zeros(count, np.bool_),
         offsets=np.zeros(count),
     )
