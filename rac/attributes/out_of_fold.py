@@ -89,8 +89,8 @@ def predict_out_of_fold(task: AttributeTask, evidence: FittedEvidence) -> OutOfF
     )
     whole = weighing.fit()
     shares = np.zeros(scores.shape[1:])
-    for fold, part in enumerate(parts):
-        others_weighed = fold_of[weighed] != fold
+    for number, part in enumerate(parts):
+        others_weighed = fold_of[weighed] != number
         fusion = whole
         if others_weighed.any():
             fusion = weighing.among(others_weighed).fit(whole)
@@ -101,8 +101,8 @@ def predict_out_of_fold(task: AttributeTask, evidence: FittedEvidence) -> OutOfF
     raw = shares.max(axis=1)
     right = best == truth
     probability = raw.copy()
-    for fold, part in enumerate(parts):
-        rest = fold_of != fold
+    for number, part in enumerate(parts):
+        rest = fold_of != number
         offsets = value_offsets(raw[rest], right[rest], best[rest], answer_count)
         probability[part] = shift_probability(raw[part], offsets[best[part]])
     return OutOfFoldPredictions(places, truth, best, probability, shares, raw, whole)
