@@ -33,7 +33,7 @@ class Decider:
         table: whose rows.
         store: their embeddings.
         cells: their coded cells.
-        filler: what was learnt.
+        filler: what the cells are answered by.
     """
 
     table: Table

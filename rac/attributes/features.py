@@ -100,7 +100,7 @@ def code_cells(schema: Schema, cells: Mapping[str, Sequence[str | None]], rows: 
         if name not in cells or len(cells[name]) != rows:
             raise InputError(f"attribute {name!r}: one cell is needed for each of {rows} rows")
         vocabularies[name] = vocabulary_of(schema.attributes[name], cells[name])
-    for name in schema.given_columns:
+    for name in schema.context_columns:
         if name not in cells or len(cells[name]) != rows:
             raise InputError(f"column {name!r}: one cell is needed for each of {rows} rows")
         vocabularies[name] = vocabulary_of(Attribute(name=name), cells[name])

@@ -21,10 +21,10 @@ from rac.attributes.evidence.fitted import FittedEvidence
 from rac.attributes.evidence.fusion import EvidenceFusion
 from rac.attributes.evidence.memory import NEIGHBOURS
 from rac.attributes.evidence.queries import AskedRows
+from rac.attributes.precision_control import Threshold, shift_probability
 from rac.attributes.projection import Projection
 from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import APPLIES, Cells
-from rac.attributes.threshold import Threshold, shift_probability
 from rac.attributes.zero_shot import PromptBank, score_prompts, zero_shot_probabilities
 from rac.encoders.base import FloatArray
 from rac.workers import single_threads

@@ -17,18 +17,18 @@ from rac.attributes.evidence.registry import chosen_sources
 from rac.attributes.evidence.source import EvidenceSource
 from rac.attributes.filler import AttributeFiller, Filler, Grounds
 from rac.attributes.out_of_fold import predict_out_of_fold
+from rac.attributes.precision_control import (
+    Threshold,
+    fit_threshold,
+    low_support,
+    smallest_sample,
+    value_offsets,
+)
 from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.schema import Schema
 from rac.attributes.settings import FillSettings
 from rac.attributes.task import AttributeTask
-from rac.attributes.threshold import (
-    Threshold,
-    fit_threshold,
-    smallest_sample,
-    unproven,
-    value_offsets,
-)
 from rac.attributes.training_cells import choose_training_cells
 from rac.attributes.zero_shot import PROBABILITY_FLOOR, PromptBank, zero_shot_probabilities
 from rac.encoders.base import Encoder
@@ -118,9 +118,9 @@ def fit_attribute(
         )
     floors = [np.inf if rule.above is None else rule.above for rule in rules]
     above = predictions.probability > np.where(absent, floors[1], floors[0])
-    held = unproven(right, predictions.best, above, training.answer_count)
+    withheld = low_support(right, predictions.best, above, training.answer_count)
     rules = [
-        rule.among(len(right), int((above & part & held[predictions.best]).sum()))
+        rule.among(len(right), int((above & part & withheld[predictions.best]).sum()))
         for rule, part in zip(rules, (~absent, absent), strict=True)
     ]
     return AttributeFiller(
@@ -130,7 +130,7 @@ def fit_attribute(
         absence=rules[1],
         logit_scale=1.0 if task.logit_scale is None else task.logit_scale,
         answer_count=training.answer_count,
-        withheld=held,
+        withheld=withheld,
         offsets=value_offsets(predictions.raw, right, predictions.best, training.answer_count),
         grounds=Grounds(evidence, predictions.fusion, training.rows[task.remembered]),
     )

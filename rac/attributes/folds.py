@@ -1,7 +1,7 @@
 """Folds of known rows in which near-duplicates stay together.
 
 A row that finds its own copy in the memory looks easier than it is; rows that are nearly the same
-image therefore share a fold and never judge each other.
+image therefore share a fold and never predict each other.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from rac.attributes.cells import OUTSIDE
 from rac.attributes.evidence.fitted import FittedEvidence
 from rac.attributes.evidence.fusion import EvidenceFusion, FusionFit
 from rac.attributes.folds import FOLDS
+from rac.attributes.precision_control import shift_probability, value_offsets
 from rac.attributes.task import AttributeTask
-from rac.attributes.threshold import shift_probability, value_offsets
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]

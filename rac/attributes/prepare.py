@@ -11,16 +11,16 @@ from importlib.metadata import version
 import numpy as np
 
 from rac.attributes.columns import CellReader, DistinctCells, check_columns
+from rac.attributes.context_columns import context_readers
 from rac.attributes.filler import Filler
 from rac.attributes.fit import fit_filler
-from rac.attributes.given import given_attributes
+from rac.attributes.precision_control import CONFIDENCE
 from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import Schema
 from rac.attributes.settings import FillSettings
 from rac.attributes.store import BATCH_ROWS, StoredEmbeddings, ensure_store, stretches
-from rac.attributes.threshold import CONFIDENCE
 from rac.embedding import EmbeddingCache
 from rac.embedding.stages import Stages
 from rac.embedding.stream import embed_rows
@@ -42,7 +42,7 @@ class FillOptions:
         seed: of folds and samples; the same seed gives the same files.
         limit: consider only so many rows, from the start; the copy then holds only these.
         dry_run: decide everything, and write all but the filled copy.
-        workers: attributes learnt, and stretches of rows decided, side by side; one for each
+        workers: attributes fitted, and chunks of rows decided, side by side; one for each
             processor if None.
         batch_size: images in one forward pass.
         progress: whether progress bars are shown.
@@ -119,7 +119,7 @@ class Prepared:
         return RowFeatures(self.store.embedding, self.store.trunk, self.store.ok)
 
     def fit(self) -> Filler:
-        """Learn all attributes from their known cells."""
+        """Fit all attributes to their known cells."""
         settings = self.options.settings
         with progress_bar("learning", None, shown=self.options.progress):
             return fit_filler(self.schema, self.cells, self.images, self.encoder, settings)
@@ -144,7 +144,7 @@ def prepare_fill(
     table.require("image")
     roles = {"image": table.roles.image, "id": table.roles.id}
     new_columns = check_columns(schema, table.schema, roles)
-    given = given_attributes(schema, table)
+    context = context_readers(schema, table)
     embed = partial(
         embed_rows,
         base=table.base,
@@ -174,7 +174,7 @@ def prepare_fill(
             moved=moved,
         )
     folder.note("reading")
-    readers = {**{name: CellReader(one) for name, one in schema.attributes.items()}, **given}
+    readers = {**{name: CellReader(one) for name, one in schema.attributes.items()}, **context}
     for _, batch in stretches(table, BATCH_ROWS, limit=options.limit):
         for reader in readers.values():
             reader.read(DistinctCells.read(table, batch, reader.attribute.column))

@@ -22,8 +22,8 @@ from rac.attributes.settings import FillSettings
 from rac.attributes.store import ItemsDigest
 from rac.attributes.store_files import ROWS, StoreFiles, write_manifest
 from rac.bench.fill import Catalogue, store_manifest
-from rac.blanking import blank_cells
 from rac.encoders import Encoder
+from rac.masking import mask_cells
 from rac.tables import open_table
 
 
@@ -31,11 +31,11 @@ def attribute_cost(
     catalogue: Catalogue, encoder: Encoder, *, many: int = 50, seed: int = 0
 ) -> dict[str, float]:
     """Fill one attribute, then many, of the same catalogue; seconds without the embedding."""
-    blanked, _ = blank_cells(catalogue.cells, 0.5, seed)
-    names = [name for name in blanked if name not in ("packaging", "brand")]
+    masked, _ = mask_cells(catalogue.cells, 0.5, seed)
+    names = [name for name in masked if name not in ("packaging", "brand")]
     seconds = {}
     for count in (1, many):
-        cells = {f"a{number}": blanked[names[number % len(names)]] for number in range(count)}
+        cells = {f"a{number}": masked[names[number % len(names)]] for number in range(count)}
         schema = parse_schema(json.dumps({"attributes": {name: {} for name in cells}}))
         start = time.perf_counter()
         fill_features(
