@@ -2,7 +2,7 @@
 
 Letters of shapes: N rows, Q queries, D embedding, T trunk and P projected dimensions, C values of
 one attribute, S answers (the values, and "not applicable" behind them where that can be the
-answer), A alternatives kept, K neighbours, M rows of the memory.
+answer), A alternatives kept, K neighbours.
 """
 
 from __future__ import annotations
@@ -10,32 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from rac.attributes.attribute import Attribute
 from rac.attributes.cells import Vocabulary
-from rac.attributes.evidence.fitted import FittedEvidence
-from rac.attributes.evidence.fusion import EvidenceFusion
 from rac.attributes.evidence.memory import NEIGHBOURS
 from rac.attributes.evidence.queries import AskedRows
+from rac.attributes.grounds import Grounds, Source
 from rac.attributes.precision_control import Threshold, shift_probability
 from rac.attributes.projection import Projection
 from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import APPLIES, Cells
-from rac.attributes.zero_shot import PromptBank, score_prompts, zero_shot_probabilities
+from rac.attributes.zero_shot import PromptBank, score_prompts
 from rac.encoders.base import FloatArray
 from rac.workers import single_threads
 
-Source = Literal["fused", "zero-shot"]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 
 ALTERNATIVES = 3
-_EVIDENCE_NUMBERS = 8_000_000
 
 
 class Outcome(IntEnum):
@@ -83,61 +79,24 @@ class AttributePrediction:
 
 
 @dataclass(frozen=True)
-class Grounds:
-    """What fused answers rest on.
-
-    Attributes:
-        evidence: the sources, fitted.
-        fusion: their weights.
-        rows: (M,) row numbers of the memory in the table.
-    """
-
-    evidence: FittedEvidence
-    fusion: EvidenceFusion
-    rows: IntArray
-
-    def probabilities(self, asked: AskedRows) -> tuple[Doubles, IntArray]:
-        """Give the (Q, S) probabilities of rows, and the (Q, K) table rows nearest to them."""
-        count, answers = len(asked.features), len(self.evidence.memory.counts)
-        probabilities = np.empty((count, answers))
-        neighbours = np.empty((count, NEIGHBOURS), np.int64)
-        # Many values make wide arrays; a few rows at a time then.
-        step = max(1, _EVIDENCE_NUMBERS // max(1, answers * len(self.evidence.sources)))
-        for start in range(0, count, step):
-            part = slice(start, start + step)
-            rows = asked.take(part)
-            found = self.evidence.of(rows)
-            probabilities[part] = self.fusion.probabilities(found.scores, rows.possible)
-            near = found.neighbours
-            neighbours[part] = np.where(near >= 0, self.rows[near.clip(min=0)], -1)
-        return probabilities, neighbours
-
-
-@dataclass(frozen=True)
 class AttributeFiller:
     """What is known of one attribute, and how its cells are answered.
 
     Attributes:
         vocabulary: its C values.
-        source: ``fused`` where training cells back it, ``zero-shot`` where prompts stand alone.
         threshold: from which probability on a value is written, with the evidence for it.
         absence: the same for the answer "not applicable".
-        logit_scale: of the encoder; used by the zero-shot rule.
-        answer_count: S.
         withheld: (S,) answers that are never given, not having proved right.
         offsets: (S,) corrections of the best answer's log odds.
-        grounds: what fused answers rest on; None for zero-shot.
+        grounds: what gives the probabilities.
     """
 
     vocabulary: Vocabulary
-    source: Source
     threshold: Threshold
     absence: Threshold
-    logit_scale: float
-    answer_count: int
     withheld: BoolArray
     offsets: Doubles
-    grounds: Grounds | None = None
+    grounds: Grounds
 
     @property
     def attribute(self) -> Attribute:
@@ -145,17 +104,19 @@ class AttributeFiller:
         return self.vocabulary.attribute
 
     @property
+    def source(self) -> Source:
+        """``fused`` where training cells back it, ``zero-shot`` where prompts stand alone."""
+        return self.grounds.source
+
+    @property
+    def answer_count(self) -> int:
+        """S."""
+        return len(self.withheld)
+
+    @property
     def withheld_names(self) -> list[str]:
         """The values that are never filled, if training cells speak at all."""
         return [name for code, name in enumerate(self.vocabulary.names) if self.withheld[code]]
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """The weight of each source of evidence; empty for zero-shot."""
-        if self.grounds is None:
-            return {}
-        weights = self.grounds.fusion.weights.tolist()
-        return dict(zip(self.grounds.evidence.names, weights, strict=True))
 
     def answer_name(self, answer: int) -> str | None:
         """Give the value of an answer, or the word for "not applicable"."""
@@ -165,10 +126,10 @@ class AttributeFiller:
             return self.vocabulary.names[answer]
         return self.attribute.not_applicable_words[0]
 
-    def probabilities(
+    def predict(
         self, features: FloatArray, prompts: FloatArray, cells: Cells, rows: IntArray
-    ) -> tuple[Doubles, IntArray]:
-        """Give the (Q, S) probabilities of rows, and the (Q, K) rows in the table nearest to them.
+    ) -> AttributePrediction:
+        """Answer for each of Q cells.
 
         Args:
             features: (Q, P) projected trunk features.
@@ -176,20 +137,6 @@ class AttributeFiller:
             cells: of N rows.
             rows: (Q,) which of the N are asked for.
         """
-        attribute, count = self.attribute, self.answer_count
-        if self.grounds is None:
-            possible = cells.possible_answers(attribute, count, rows)
-            neighbours = np.full((len(rows), NEIGHBOURS), -1, np.int64)
-            return zero_shot_probabilities(prompts, self.logit_scale, possible), neighbours
-        columns = self.grounds.evidence.columns
-        return self.grounds.probabilities(
-            AskedRows.of(features, prompts, cells, rows, attribute, count, columns)
-        )
-
-    def predict(
-        self, features: FloatArray, prompts: FloatArray, cells: Cells, rows: IntArray
-    ) -> AttributePrediction:
-        """Answer for each of Q cells; arguments as for :meth:`probabilities`."""
         count = len(self.vocabulary.names)
         if not count:
             return AttributePrediction(
@@ -200,7 +147,11 @@ class AttributeFiller:
                 probability=np.zeros((len(rows), ALTERNATIVES)),
                 neighbours=np.full((len(rows), NEIGHBOURS), -1, np.int64),
             )
-        probabilities, neighbours = self.probabilities(features, prompts, cells, rows)
+        columns = self.grounds.columns
+        asked = AskedRows.of(
+            features, prompts, cells, rows, self.attribute, self.answer_count, columns
+        )
+        probabilities, neighbours = self.grounds.probabilities(asked)
         best, probability = best_answers(probabilities, self.offsets)
         absent = best[:, 0] >= count
         applies = cells.applies(self.attribute)[rows]

@@ -15,7 +15,8 @@ from rac.attributes.catalogue_tasks import CatalogueTasks, FeatureSample, Shared
 from rac.attributes.evidence.fitted import FittedEvidence
 from rac.attributes.evidence.registry import chosen_sources
 from rac.attributes.evidence.source import EvidenceSource
-from rac.attributes.filler import AttributeFiller, Filler, Grounds
+from rac.attributes.filler import AttributeFiller, Filler
+from rac.attributes.grounds import FusedGrounds, PromptGrounds
 from rac.attributes.out_of_fold import predict_out_of_fold
 from rac.attributes.precision_control import (
     Threshold,
@@ -125,14 +126,11 @@ def fit_attribute(
     ]
     return AttributeFiller(
         vocabulary=vocabulary,
-        source="fused",
         threshold=rules[0],
         absence=rules[1],
-        logit_scale=1.0 if task.logit_scale is None else task.logit_scale,
-        answer_count=training.answer_count,
         withheld=withheld,
         offsets=value_offsets(predictions.raw, right, predictions.best, training.answer_count),
-        grounds=Grounds(evidence, predictions.fusion, training.rows[task.remembered]),
+        grounds=FusedGrounds(evidence, predictions.fusion, training.rows[task.remembered]),
     )
 
 
@@ -171,13 +169,11 @@ def fit_prompts_alone(task: AttributeTask) -> AttributeFiller:
     predicted = int(with_value.sum())
     return AttributeFiller(
         vocabulary=vocabulary,
-        source="zero-shot",
         threshold=Threshold(
             above, target, known=predicted, cells=sure_cells, right=hits, reason=reason
         ),
         absence=Threshold(None, target, reason="too few known cells to tell"),
-        logit_scale=1.0 if logit_scale is None else logit_scale,
-        answer_count=count,
         withheld=np.zeros(count, np.bool_),
         offsets=np.zeros(count),
+        grounds=PromptGrounds(1.0 if logit_scale is None else logit_scale),
     )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rac.attributes.filler import AttributeFiller, Source
+from rac.attributes.filler import AttributeFiller
+from rac.attributes.grounds import Source
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def summarise(
         judged_right=threshold.right,
         held_back=filler.withheld_names,
         reason=threshold.reason,
-        weights=filler.weights,
+        weights=filler.grounds.weights,
     )
 
 
