@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from eval.csv_texts import PeoplesCsv
-from rac.attributes.catalogue_tasks import CatalogueTasks, FeatureSample
 from rac.attributes.evidence.fitted import FittedEvidence
 from rac.attributes.evidence.registry import chosen_sources
 from rac.attributes.evidence.source import EvidenceSource
-from rac.attributes.out_of_fold import predict_out_of_fold
+from rac.attributes.model.out_of_fold import predict_out_of_fold
 from rac.attributes.prepare import Prepared
-from rac.attributes.task import AttributeTask
-from rac.attributes.training_cells import TrainingCells, choose_training_cells
+from rac.attributes.task.attribute_task import AttributeTask
+from rac.attributes.task.catalogue_tasks import CatalogueTasks, FeatureSample
+from rac.attributes.task.training_cells import TrainingCells, choose_training_cells
 from rac.attributes.zero_shot import PromptBank
 from rac.progress import progress_bar
 from retrieval_index import exact_search

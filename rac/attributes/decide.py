@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from rac.attributes.cells import MISSING, OUTSIDE
 from rac.attributes.columns import raw_texts
-from rac.attributes.filler import (
+from rac.attributes.ledger import LEDGER_SCHEMA, Decision
+from rac.attributes.model.filler import (
     AbstainReason,
     AttributeFiller,
     AttributePrediction,
@@ -18,7 +19,6 @@ from rac.attributes.filler import (
     IntArray,
     Outcome,
 )
-from rac.attributes.ledger import LEDGER_SCHEMA, Decision
 from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.store import StoredEmbeddings

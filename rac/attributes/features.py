@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from rac.attributes.attribute import Attribute
 from rac.attributes.cells import MISSING, OUTSIDE, Vocabulary, vocabulary_of
-from rac.attributes.filler import AttributePrediction, BoolArray, Filler, Outcome
-from rac.attributes.fit import fit_filler
+from rac.attributes.model.filler import AttributePrediction, BoolArray, Filler, Outcome
+from rac.attributes.model.fit import fit_filler
 from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.schema import Schema

@@ -13,9 +13,9 @@ from rac.attributes.attribute import DEFAULT_UNKNOWN, Attribute, plain_word
 from rac.attributes.cells import MISSING, NOT_APPLICABLE, OUTSIDE, vocabulary_from_counts
 from rac.attributes.columns import DistinctCells, check_columns
 from rac.attributes.context_columns import context_readers
-from rac.attributes.precision_control import smallest_sample
 from rac.attributes.schema import FORMAT_VERSION, Schema, parse_schema
 from rac.attributes.store import BATCH_ROWS, stretches
+from rac.attributes.task.sample_size import smallest_sample
 from rac.errors import InputError
 from rac.tables import Table
 

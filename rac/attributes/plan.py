@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rac.attributes.cells import MISSING
-from rac.attributes.filler import Filler
+from rac.attributes.model.filler import Filler
 from rac.attributes.prepare import Prepared
 
 

@@ -12,15 +12,15 @@ import numpy as np
 
 from rac.attributes.columns import CellReader, DistinctCells, check_columns
 from rac.attributes.context_columns import context_readers
-from rac.attributes.filler import Filler
-from rac.attributes.fit import fit_filler
-from rac.attributes.precision_control import CONFIDENCE
+from rac.attributes.model.filler import Filler
+from rac.attributes.model.fit import fit_filler
 from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import Schema
 from rac.attributes.settings import FillSettings
 from rac.attributes.store import BATCH_ROWS, StoredEmbeddings, ensure_store, stretches
+from rac.attributes.task.sample_size import CONFIDENCE
 from rac.embedding import EmbeddingCache
 from rac.embedding.stages import Stages
 from rac.embedding.stream import embed_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rac.attributes.precision_control import CONFIDENCE
+from rac.attributes.task.sample_size import CONFIDENCE
 
 
 @dataclass(frozen=True)

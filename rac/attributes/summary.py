@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rac.attributes.filler import AttributeFiller
-from rac.attributes.grounds import Source
+from rac.attributes.model.filler import AttributeFiller
+from rac.attributes.model.grounds import Source
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rac.attributes.evidence.cooccurrence import Columns
-from rac.attributes.evidence.memory import NEIGHBOURS, AttributeMemory
-from rac.attributes.evidence.queries import AskedRows, Queries
 from rac.attributes.evidence.source import EvidenceSource
-from rac.attributes.task import AttributeTask, Fold
+from rac.attributes.task.attribute_task import AttributeTask, Fold
+from rac.attributes.task.cooccurrence import Columns
+from rac.attributes.task.memory import NEIGHBOURS, AttributeMemory
+from rac.attributes.task.queries import AskedRows, Queries
 from rac.encoders.base import FloatArray
 
 

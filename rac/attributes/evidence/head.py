@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rac.attributes.evidence.queries import Queries
 from rac.attributes.evidence.source import MemorySource
+from rac.attributes.task.queries import Queries
 from rac.encoders.base import FloatArray
 
 

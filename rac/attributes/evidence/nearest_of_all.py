@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rac.attributes.evidence.queries import Queries
 from rac.attributes.evidence.source import MemorySource
+from rac.attributes.task.queries import Queries
 from rac.encoders.base import FloatArray
 
 _TEMPERATURE = 0.03

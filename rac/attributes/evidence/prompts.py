@@ -6,9 +6,9 @@ from typing import Self
 
 import numpy as np
 
-from rac.attributes.evidence.queries import Queries
 from rac.attributes.evidence.source import EvidenceSource
-from rac.attributes.task import AttributeTask, Fold
+from rac.attributes.task.attribute_task import AttributeTask, Fold
+from rac.attributes.task.queries import Queries
 from rac.encoders.base import FloatArray
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Self
 
-from rac.attributes.evidence.cooccurrence import CooccurrenceScores
-from rac.attributes.evidence.queries import Queries
 from rac.attributes.evidence.source import EvidenceSource
-from rac.attributes.task import AttributeTask, Fold
+from rac.attributes.task.attribute_task import AttributeTask, Fold
+from rac.attributes.task.cooccurrence import CooccurrenceScores
+from rac.attributes.task.queries import Queries
 from rac.encoders.base import FloatArray
 
 

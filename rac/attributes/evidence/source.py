@@ -9,8 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
-from rac.attributes.evidence.queries import Queries
-from rac.attributes.task import AttributeTask, Fold
+from rac.attributes.task.attribute_task import AttributeTask, Fold
+from rac.attributes.task.queries import Queries
 from rac.encoders.base import FloatArray
 
 

@@ -7,21 +7,21 @@ import pytest
 
 from rac.attributes.attribute import Attribute, Value
 from rac.attributes.cells import vocabulary_of
-from rac.attributes.evidence.class_statistics import ClassStatistics
-from rac.attributes.evidence.cooccurrence import Columns, Cooccurrence
 from rac.attributes.evidence.fitted import Evidence, FittedEvidence
-from rac.attributes.evidence.fusion import EvidenceFusion, FusionFit
 from rac.attributes.evidence.head import HeadEvidence
-from rac.attributes.evidence.memory import AttributeMemory
 from rac.attributes.evidence.nearest_of_all import NearestOfAllEvidence, log_shares
 from rac.attributes.evidence.nearest_row import NearestRowEvidence
-from rac.attributes.evidence.queries import AskedRows
 from rac.attributes.evidence.value_mean import ValueMeanEvidence
 from rac.attributes.evidence.value_rows import ValueRowsEvidence
-from rac.attributes.folds import NEAR_DUPLICATE, assign_folds
-from rac.attributes.projection import Projection
+from rac.attributes.model.evidence_fusion import EvidenceFusion, FusionFit
 from rac.attributes.rows import Cells
 from rac.attributes.schema import parse_schema
+from rac.attributes.task.class_statistics import ClassStatistics
+from rac.attributes.task.cooccurrence import Columns, Cooccurrence
+from rac.attributes.task.folds import NEAR_DUPLICATE, assign_folds
+from rac.attributes.task.memory import AttributeMemory
+from rac.attributes.task.projection import Projection
+from rac.attributes.task.queries import AskedRows
 from rac.attributes.zero_shot import (
     PromptBank,
     Prompts,
@@ -190,7 +190,7 @@ def test_blocks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     features, codes = clusters(0, 40, 3, 1.0)
     memory = AttributeMemory(features, codes, 4)
     whole = look(memory, features)
-    monkeypatch.setattr("rac.attributes.evidence.memory._QUERIES_TOGETHER", 7)
+    monkeypatch.setattr("rac.attributes.task.memory._QUERIES_TOGETHER", 7)
     parts = look(memory, features)
     assert parts.scores == pytest.approx(whole.scores, abs=1e-4)
     assert parts.neighbours.tolist() == whole.neighbours.tolist()

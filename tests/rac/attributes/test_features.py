@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rac.attributes.features import fill_features
-from rac.attributes.filler import Outcome
+from rac.attributes.model.filler import Outcome
 from rac.attributes.rows import Cells
 from rac.attributes.schema import parse_schema
 from rac.attributes.settings import FillSettings
@@ -193,7 +193,7 @@ def test_the_same_seed_gives_the_same_answer_and_bad_rows_are_left_out() -> None
 
 def test_rows_are_answered_alike_alone_and_together() -> None:
     from rac.attributes.cells import vocabulary_of
-    from rac.attributes.fit import fit_filler
+    from rac.attributes.model.fit import fit_filler
     from rac.attributes.row_features import RowFeatures
 
     embedding, trunk, _, cells = catalogue()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rac.attributes.features import fill_features
-from rac.attributes.missingness import cells_to_mask
 from rac.attributes.schema import parse_schema
+from rac.attributes.task.missingness import cells_to_mask
 
 KINDS = ("shirt", "dress", "mug", "lamp")
 

@@ -7,14 +7,14 @@ import pytest
 from scipy.stats import hypergeom  # type: ignore[import-untyped]
 
 from eval.binomial import clopper_pearson_lower
-from rac.attributes.allowed_errors import allowed_errors
-from rac.attributes.precision_control import (
+from rac.attributes.model.allowed_errors import allowed_errors
+from rac.attributes.model.precision_control import (
     fit_threshold,
     low_support,
     shift_probability,
-    smallest_sample,
     value_offsets,
 )
+from rac.attributes.task.sample_size import smallest_sample
 
 
 def draw(rng: np.random.Generator, cells: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,7 @@ from typing import Self
 import numpy as np
 import pytest
 
-from rac.attributes.catalogue_tasks import CatalogueTasks, FeatureSample
 from rac.attributes.evidence.fitted import FittedEvidence
-from rac.attributes.evidence.queries import Queries
 from rac.attributes.evidence.registry import SOURCES, chosen_sources
 from rac.attributes.evidence.source import EvidenceSource
 from rac.attributes.explain import explain_row
@@ -24,8 +22,10 @@ from rac.attributes.row_features import RowFeatures
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import parse_schema
 from rac.attributes.settings import FillSettings
-from rac.attributes.task import AttributeTask, Fold
-from rac.attributes.training_cells import choose_training_cells
+from rac.attributes.task.attribute_task import AttributeTask, Fold
+from rac.attributes.task.catalogue_tasks import CatalogueTasks, FeatureSample
+from rac.attributes.task.queries import Queries
+from rac.attributes.task.training_cells import choose_training_cells
 from rac.encoders.base import FloatArray
 from rac.errors import InputError
 from rac.tables import open_table

@@ -11,26 +11,26 @@ from functools import partial
 
 import numpy as np
 
-from rac.attributes.catalogue_tasks import CatalogueTasks, FeatureSample, SharedRows
 from rac.attributes.evidence.fitted import FittedEvidence
 from rac.attributes.evidence.registry import chosen_sources
 from rac.attributes.evidence.source import EvidenceSource
-from rac.attributes.filler import AttributeFiller, Filler
-from rac.attributes.grounds import FusedGrounds, PromptGrounds
-from rac.attributes.out_of_fold import predict_out_of_fold
-from rac.attributes.precision_control import (
+from rac.attributes.model.filler import AttributeFiller, Filler
+from rac.attributes.model.grounds import FusedGrounds, PromptGrounds
+from rac.attributes.model.out_of_fold import predict_out_of_fold
+from rac.attributes.model.precision_control import (
     Threshold,
     fit_threshold,
     low_support,
-    smallest_sample,
     value_offsets,
 )
 from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.schema import Schema
 from rac.attributes.settings import FillSettings
-from rac.attributes.task import AttributeTask
-from rac.attributes.training_cells import choose_training_cells
+from rac.attributes.task.attribute_task import AttributeTask
+from rac.attributes.task.catalogue_tasks import CatalogueTasks, FeatureSample, SharedRows
+from rac.attributes.task.sample_size import smallest_sample
+from rac.attributes.task.training_cells import choose_training_cells
 from rac.attributes.zero_shot import PROBABILITY_FLOOR, PromptBank, zero_shot_probabilities
 from rac.encoders.base import Encoder
 from rac.workers import single_threads

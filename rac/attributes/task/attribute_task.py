@@ -15,13 +15,13 @@ import numpy.typing as npt
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
 from rac.attributes.cells import NOT_APPLICABLE, Vocabulary
-from rac.attributes.evidence.class_statistics import ClassStatistics
-from rac.attributes.evidence.cooccurrence import Columns, Cooccurrence
-from rac.attributes.evidence.memory import AttributeMemory
-from rac.attributes.evidence.queries import AskedRows
-from rac.attributes.folds import FOLDS, assign_folds
 from rac.attributes.rows import Cells
-from rac.attributes.training_cells import TrainingCells
+from rac.attributes.task.class_statistics import ClassStatistics
+from rac.attributes.task.cooccurrence import Columns, Cooccurrence
+from rac.attributes.task.folds import FOLDS, assign_folds
+from rac.attributes.task.memory import AttributeMemory
+from rac.attributes.task.queries import AskedRows
+from rac.attributes.task.training_cells import TrainingCells
 from rac.encoders.base import FloatArray
 
 IntArray = npt.NDArray[np.int64]

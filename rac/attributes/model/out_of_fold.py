@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from rac.attributes.cells import OUTSIDE
 from rac.attributes.evidence.fitted import FittedEvidence
-from rac.attributes.evidence.fusion import EvidenceFusion, FusionFit
-from rac.attributes.folds import FOLDS
-from rac.attributes.precision_control import shift_probability, value_offsets
-from rac.attributes.task import AttributeTask
+from rac.attributes.model.evidence_fusion import EvidenceFusion, FusionFit
+from rac.attributes.model.precision_control import shift_probability, value_offsets
+from rac.attributes.task.attribute_task import AttributeTask
+from rac.attributes.task.folds import FOLDS
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]

@@ -12,11 +12,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rac.attributes.evidence.cooccurrence import Columns
 from rac.attributes.evidence.fitted import FittedEvidence
-from rac.attributes.evidence.fusion import EvidenceFusion
-from rac.attributes.evidence.memory import NEIGHBOURS
-from rac.attributes.evidence.queries import AskedRows
+from rac.attributes.model.evidence_fusion import EvidenceFusion
+from rac.attributes.task.cooccurrence import Columns
+from rac.attributes.task.memory import NEIGHBOURS
+from rac.attributes.task.queries import AskedRows
 from rac.attributes.zero_shot import zero_shot_probabilities
 
 Source = Literal["fused", "zero-shot"]

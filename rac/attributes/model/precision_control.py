@@ -5,7 +5,6 @@ Letters of shapes: N known cells, C values.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,14 +12,12 @@ import numpy.typing as npt
 from scipy.special import betainc, expit, logit  # type: ignore[import-untyped]
 
 from eval.binomial import clopper_pearson_lower
-from rac.attributes.allowed_errors import allowed_errors
+from rac.attributes.model.allowed_errors import allowed_errors
+from rac.attributes.task.sample_size import CONFIDENCE, smallest_sample
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
-
-CONFIDENCE = 0.95
-"""How sure the promise is by default: the share of jobs in which it holds, at least."""
 
 _STEPS = 50
 _OFFSET_SPREAD = 1.0
@@ -68,15 +65,6 @@ class Threshold:
         return replace(self, known=predicted, withheld=withheld)
 
 
-def smallest_sample(target: float, confidence: float = CONFIDENCE) -> int:
-    """Give how many cells, all right, it takes to vouch for a precision.
-
-    >>> smallest_sample(0.9), smallest_sample(0.95)
-    (29, 59)
-    """
-    return math.ceil(math.log(1 - confidence) / math.log(target))
-
-
 def fit_threshold(
     probability: Doubles,
     right: Bools,
@@ -90,8 +78,8 @@ def fit_threshold(
     Each candidate is a hypothesis test: will the cells filled above it miss the target? Predicted
     and filled cells are one lot, dealt at random into the two; how many wrong ones can have been
     dealt among the filled, given those seen among the predicted, is hypergeometric (the exact
-    prediction bound of Thatcher 1964; see :func:`rac.attributes.allowed_errors.allowed_errors`). So
-    the promise is about the cells of this very job, and stricter than one about a long run of them
+    prediction bound of Thatcher 1964; see :mod:`rac.attributes.model.allowed_errors`). So the
+    promise is about the cells of this very job, and stricter than one about a long run of them
     (Clopper and Pearson 1934). Looking for the best of many candidates would break the promise, so
     they are tested in a fixed sequence, from the more confident downwards, each at the full
     confidence, until one fails: the chance of ever passing a false one stays below

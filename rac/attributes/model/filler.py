@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from rac.attributes.attribute import Attribute
 from rac.attributes.cells import Vocabulary
-from rac.attributes.evidence.memory import NEIGHBOURS
-from rac.attributes.evidence.queries import AskedRows
-from rac.attributes.grounds import Grounds, Source
-from rac.attributes.precision_control import Threshold, shift_probability
-from rac.attributes.projection import Projection
+from rac.attributes.model.grounds import Grounds, Source
+from rac.attributes.model.precision_control import Threshold, shift_probability
 from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import APPLIES, Cells
+from rac.attributes.task.memory import NEIGHBOURS
+from rac.attributes.task.projection import Projection
+from rac.attributes.task.queries import AskedRows
 from rac.attributes.zero_shot import PromptBank, score_prompts
 from rac.encoders.base import FloatArray
 from rac.workers import single_threads

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
 from rac.attributes.attribute import Attribute
-from rac.attributes.evidence.cooccurrence import Columns
-from rac.attributes.evidence.memory import Lookup
 from rac.attributes.rows import Cells
+from rac.attributes.task.cooccurrence import Columns
+from rac.attributes.task.memory import Lookup
 from rac.encoders.base import FloatArray
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rac.attributes.evidence.class_statistics import ClassStatistics
+from rac.attributes.task.class_statistics import ClassStatistics
 from rac.encoders.base import FloatArray
 
 IntArray = npt.NDArray[np.int64]

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rac.attributes.folds import NEAR_DUPLICATE
-from rac.attributes.projection import Projection
 from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
-from rac.attributes.task import AttributeTask
-from rac.attributes.training_cells import TrainingCells
+from rac.attributes.task.attribute_task import AttributeTask
+from rac.attributes.task.folds import NEAR_DUPLICATE
+from rac.attributes.task.projection import Projection
+from rac.attributes.task.training_cells import TrainingCells
 from rac.attributes.zero_shot import PromptBank, score_prompts
 from rac.encoders.base import FloatArray
 from retrieval_index.duplicate_groups import near_duplicate_groups

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rac.attributes.cells import MISSING, NOT_APPLICABLE, OUTSIDE, CodeArray
-from rac.attributes.evidence.memory import each_answer_in_turn
-from rac.attributes.missingness import cells_to_mask
-from rac.attributes.precision_control import smallest_sample
 from rac.attributes.rows import APPLIES, NOT, UNTOLD, Cells
+from rac.attributes.task.memory import each_answer_in_turn
+from rac.attributes.task.missingness import cells_to_mask
+from rac.attributes.task.sample_size import smallest_sample
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
