@@ -74,7 +74,9 @@ class Decider:
         rows = np.flatnonzero((codes == MISSING) | (codes == OUTSIDE))
         ruled = cells.ruled_out(one.attribute)[rows]
         outside = codes[rows] == OUTSIDE
-        asked = np.isin(rows, prediction.rows)
+        asked = np.zeros(len(codes), np.bool_)
+        asked[prediction.rows] = True
+        asked = asked[rows]
         decision = np.full(len(rows), _DECISIONS.index(Decision.BAD_IMAGE))
         decision[outside] = _DECISIONS.index(Decision.KNOWN)
         decision[ruled] = _DECISIONS.index(Decision.NOT_APPLICABLE)
