@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from rac.attributes.folds import assign_folds
+from rac.attributes.task.folds import assign_folds
 from rac.branches.votes import class_balanced_votes
 from retrieval_index import Memory, Neighbours
 from retrieval_index.duplicate_groups import near_duplicate_groups

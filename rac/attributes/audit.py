@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from eval.csv_texts import PeoplesCsv
-from rac.attributes.features import sample_features
-from rac.attributes.filler import score_prompts
-from rac.attributes.folds import NEAR_DUPLICATE
-from rac.attributes.judge import count_together, judge
-from rac.attributes.known import Known, find_known
+from rac.attributes.evidence.fitted import FittedEvidence
+from rac.attributes.evidence.registry import chosen_sources
+from rac.attributes.evidence.source import EvidenceSource
+from rac.attributes.model.out_of_fold import predict_out_of_fold
 from rac.attributes.prepare import Prepared
+from rac.attributes.task.attribute_task import AttributeTask
+from rac.attributes.task.catalogue_tasks import CatalogueTasks, FeatureSample
+from rac.attributes.task.training_cells import TrainingCells, choose_training_cells
 from rac.attributes.zero_shot import PromptBank
 from rac.progress import progress_bar
 from retrieval_index import exact_search
 from retrieval_index.arrays import unit_norm
-from retrieval_index.duplicate_groups import near_duplicate_groups
 from retrieval_index.files import replace_file
 
 _NEIGHBOURS = 5
@@ -54,79 +55,70 @@ class Doubt:
 def audit_cells(job: Prepared) -> list[Doubt]:
     """Rank the known cells of all attributes, the most doubtful first; nothing is changed.
 
-    Every cell is judged by a memory, counts and weights without it and its near-duplicates. A cell
+    Every cell is predicted by evidence and weights without it and its near-duplicates. A cell
     whose value no other row has is left out: there is nothing to hold it against.
     """
-    store, cells, seed = job.store, job.cells, job.options.seed
-    bank = PromptBank.encode(cells, job.schema.attributes, job.encoder)
-    sample = sample_features(store.embedding, store.trunk, store.ok, seed)
+    bank = PromptBank.encode(job.cells, job.schema.attributes, job.encoder)
+    settings = job.options.settings
+    sample = FeatureSample.of(job.images, settings.seed)
+    tasks = CatalogueTasks(job.cells, job.images, sample, bank, settings.seed)
+    sources = chosen_sources(settings.sources)
     doubts: list[Doubt] = []
     with progress_bar("auditing", len(job.schema.attributes), shown=job.options.progress) as step:
         for name in job.schema.attributes:
-            for known in _rounds(job, name):
-                features = sample.projection.apply(store.trunk[known.rows])
-                scores = score_prompts(
-                    bank, name, store.embedding[known.rows], sample.centre, cells, known.rows
-                )
-                doubts.extend(_judged(job, name, known, features, scores))
+            for training in _rounds(job, name, len(sources)):
+                doubts.extend(_doubts(job, tasks.task(name, training), sources))
             step(1)
     return sorted(doubts, key=lambda doubt: (-doubt.wrong, doubt.row, doubt.attribute))
 
 
-def _rounds(job: Prepared, name: str) -> Iterator[Known]:
-    """Have every known cell judged once, so many at a time, by the same memory."""
-    known = find_known(job.cells, name, job.store.ok, job.options.seed)
+def _rounds(job: Prepared, name: str, sources: int) -> Iterator[TrainingCells]:
+    """Have every known cell predicted once, so many at a time, by the same memory."""
+    training = choose_training_cells(
+        job.cells, name, job.store.ok, seed=job.options.seed, sources=sources
+    )
     codes = job.cells.codes[name]
     wanted = np.flatnonzero((codes >= 0) & job.store.ok)
     wanted = wanted[np.bincount(codes[wanted])[codes[wanted]] > 1]
-    remembered = known.rows[known.memory]
+    remembered = training.rows[training.memory]
     if len(np.unique(codes[remembered])) < 2:
         return
     for part in np.array_split(wanted, max(1, -(-len(wanted) // _TOGETHER))):
         rows = np.union1d(remembered, part)
-        place = np.searchsorted(known.rows, remembered)
-        slots = codes[rows].astype(np.int64)
-        slots[np.searchsorted(rows, remembered)] = known.slots[place]
+        place = np.searchsorted(training.rows, remembered)
+        answers = codes[rows].astype(np.int64)
+        answers[np.searchsorted(rows, remembered)] = training.answers[place]
         yield replace(
-            known,
+            training,
             rows=rows,
-            slots=slots,
+            answers=answers,
             memory=np.isin(rows, remembered),
-            judged=np.isin(rows, part),
-            hidden={},
+            predicted=np.isin(rows, part),
+            masks={},
         )
 
 
-def _judged(
-    job: Prepared, name: str, known: Known, features: np.ndarray, zero_shot: np.ndarray
+def _doubts(
+    job: Prepared, task: AttributeTask, sources: Sequence[type[EvidenceSource]]
 ) -> Iterator[Doubt]:
-    judged = judge(
-        job.cells,
-        name,
-        known,
-        features,
-        zero_shot,
-        seen=known.seen(job.cells),
-        counted=count_together(job.cells, name, known),
-        groups=near_duplicate_groups(features, NEAR_DUPLICATE),
-        seed=job.options.seed,
-    )
+    name, training, features = task.name, task.training, task.features
+    predictions = predict_out_of_fold(task, FittedEvidence.fit(task, sources))
     names = job.cells.vocabularies[name].names
     words = [*names, "(not applicable)"]
-    rows = known.rows[judged.places]
+    rows = training.rows[predictions.places]
     recorded = job.cells.codes[name][rows]
-    chance = judged.shares[np.arange(len(rows)), recorded]
-    others = judged.shares.copy()
+    chance = predictions.shares[np.arange(len(rows)), recorded]
+    others = predictions.shares.copy()
     others[np.arange(len(rows)), recorded] = -1.0
     best = others.argmax(axis=1)
     ids = job.store.ids
     unit = unit_norm(features)
-    remembered = np.flatnonzero(known.memory)
-    # One more than told, as a row of the memory finds itself.
+    remembered = np.flatnonzero(training.memory)
+    # One more than named, as a row of the memory finds itself.
     k = min(_NEIGHBOURS + 1, len(remembered))
-    found = remembered[exact_search(unit[remembered], unit[judged.places], k).rows]
+    found = remembered[exact_search(unit[remembered], unit[predictions.places], k).rows]
     for place in range(len(rows)):
-        closest = found[place][found[place] != judged.places[place]][:_NEIGHBOURS]
+        closest = found[place][found[place] != predictions.places[place]][:_NEIGHBOURS]
         yield Doubt(
             row=int(rows[place]),
             id=str(ids[int(rows[place])].as_py()),
@@ -136,7 +128,7 @@ def _judged(
             suggestion=words[best[place]],
             probability=float(others[place, best[place]]),
             neighbours="; ".join(
-                f"{ids[int(known.rows[one])].as_py()}: {words[known.slots[one]]}"
+                f"{ids[int(training.rows[one])].as_py()}: {words[training.answers[one]]}"
                 for one in closest.tolist()
             ),
         )

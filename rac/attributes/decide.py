@@ -1,4 +1,4 @@
-"""From answers to ledger rows: one stretch of a table at a time, in whole columns."""
+"""From answers to ledger rows: one chunk of a table at a time, in whole columns."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import pyarrow as pa
 
 from rac.attributes.cells import MISSING, OUTSIDE
 from rac.attributes.columns import raw_texts
-from rac.attributes.features import asked_cells
-from rac.attributes.filler import (
-    Answer,
+from rac.attributes.ledger import LEDGER_SCHEMA, Decision
+from rac.attributes.model.filler import (
+    AbstainReason,
     AttributeFiller,
+    AttributePrediction,
     BoolArray,
-    Choice,
     Filler,
     IntArray,
-    Why,
-    ruled_out,
+    Outcome,
 )
-from rac.attributes.ledger import LEDGER_SCHEMA, Decision
+from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.store import StoredEmbeddings
 from rac.tables import Table
@@ -34,7 +33,7 @@ class Decider:
         table: whose rows.
         store: their embeddings.
         cells: their coded cells.
-        filler: what was learnt.
+        filler: what the cells are answered by.
     """
 
     table: Table
@@ -51,14 +50,15 @@ class Decider:
         """
         part = slice(first, first + batch.num_rows)
         cells = self.cells.take(part)
-        ok = self.store.ok[part]
-        asked = {name: asked_cells(cells, name, ok) for name in self.filler.attributes}
-        choices = self.filler.choose(
-            np.asarray(self.store.embedding[part]), np.asarray(self.store.trunk[part]), cells, asked
+        images = RowFeatures(
+            np.asarray(self.store.embedding[part]),
+            np.asarray(self.store.trunk[part]),
+            self.store.ok[part],
         )
+        predictions = self.filler.predict(images, cells)
         return [
-            self._ledger_rows(name, batch, first, cells, ok, asked[name], choices[name])
-            for name in self.filler.attributes
+            self._ledger_rows(name, batch, first, cells, prediction)
+            for name, prediction in predictions.items()
         ]
 
     def _ledger_rows(
@@ -67,20 +67,20 @@ class Decider:
         batch: pa.RecordBatch,
         first: int,
         cells: Cells,
-        ok: BoolArray,
-        asked: BoolArray,
-        choice: Choice,
+        prediction: AttributePrediction,
     ) -> pa.RecordBatch:
         one = self.filler.attributes[name]
         codes = cells.codes[name]
         rows = np.flatnonzero((codes == MISSING) | (codes == OUTSIDE))
-        ruled = ruled_out(cells, name)[rows]
+        ruled = cells.ruled_out(one.attribute)[rows]
         outside = codes[rows] == OUTSIDE
-        chosen = asked[rows]
+        asked = np.zeros(len(codes), np.bool_)
+        asked[prediction.rows] = True
+        asked = asked[rows]
         decision = np.full(len(rows), _DECISIONS.index(Decision.BAD_IMAGE))
         decision[outside] = _DECISIONS.index(Decision.KNOWN)
         decision[ruled] = _DECISIONS.index(Decision.NOT_APPLICABLE)
-        decision[chosen] = _OF_ANSWER[choice.answer]
+        decision[asked] = _OF_OUTCOME[prediction.outcome]
         before = raw_texts(self.table, batch, one.attribute.column, rows)
         numbers = pa.array(rows + first)
         columns = {
@@ -89,16 +89,14 @@ class Decider:
             "attribute": _same(name, len(rows)),
             "decision": _words(decision, [str(word) for word in _DECISIONS]),
             "before": before,
-            "value": self._values(one, rows, codes, chosen, ruled, choice, before),
-            "probability": _spread(choice.probability[:, 0], chosen, 1.0, ruled),
-            "threshold": _spread(_thresholds(one, choice), chosen),
-            "source": _words(
-                np.where(chosen, 0, np.where(ruled, 1, -1)), [str(one.source), "rule"]
-            ),
-            "alternatives": _alternatives(one, choice, chosen),
-            "prompts": self._prompts(name, cells, rows, chosen, choice),
-            **self._neighbours(choice, chosen),
-            "reason": self._reasons(one, rows + first, chosen, ruled, outside, choice),
+            "value": self._values(one, rows, codes, asked, ruled, prediction, before),
+            "probability": _spread(prediction.probability[:, 0], asked, 1.0, ruled),
+            "threshold": _spread(_thresholds(one, prediction), asked),
+            "source": _words(np.where(asked, 0, np.where(ruled, 1, -1)), [str(one.source), "rule"]),
+            "alternatives": _alternatives(one, prediction, asked),
+            "prompts": self._prompts(name, cells, rows, asked, prediction),
+            **self._neighbours(prediction, asked),
+            "reason": self._reasons(one, rows + first, asked, ruled, outside, prediction),
         }
         return pa.RecordBatch.from_arrays(
             [columns[field.name] for field in LEDGER_SCHEMA], schema=LEDGER_SCHEMA
@@ -109,36 +107,41 @@ class Decider:
         one: AttributeFiller,
         rows: IntArray,
         codes: np.ndarray,
-        chosen: BoolArray,
+        asked: BoolArray,
         ruled: BoolArray,
-        choice: Choice,
+        prediction: AttributePrediction,
         before: pa.Array,
     ) -> pa.Array:
         count = len(one.vocabulary.names)
-        slots = np.full(len(rows), -1, np.int64)
-        slots[chosen] = choice.best[:, 0]
-        slots[ruled] = count
+        answers = np.full(len(rows), -1, np.int64)
+        answers[asked] = prediction.best[:, 0]
+        answers[ruled] = count
         words = [*one.vocabulary.names, one.attribute.not_applicable_words[0]]
         outside = np.flatnonzero(codes[rows] == OUTSIDE)
         if len(outside):
             texts = before.take(pa.array(outside)).to_pylist()
             places = {text: place for place, text in enumerate(dict.fromkeys(texts), len(words))}
-            slots[outside] = [places[text] for text in texts]
+            answers[outside] = [places[text] for text in texts]
             words += list(places)
-        return _words(slots, words)
+        return _words(answers, words)
 
     def _prompts(
-        self, name: str, cells: Cells, rows: IntArray, chosen: BoolArray, choice: Choice
+        self,
+        name: str,
+        cells: Cells,
+        rows: IntArray,
+        asked: BoolArray,
+        prediction: AttributePrediction,
     ) -> pa.Array:
         numbers = np.full(len(rows), -1, np.int64)
         if self.filler.bank is None:
             return _words(numbers, [])
         prompts = self.filler.bank.prompts[name]
-        context = prompts.context_of(cells, rows[chosen])
-        slots = choice.best[:, 0]
-        valued = (slots >= 0) & (slots < len(prompts.vocabulary.names))
+        context = prompts.context_of(cells, rows[asked])
+        answers = prediction.best[:, 0]
+        valued = (answers >= 0) & (answers < len(prompts.vocabulary.names))
         width = len(prompts.vocabulary.names) + 1
-        pairs = (0 if context is None else context) * width + slots
+        pairs = (0 if context is None else context) * width + answers
         found, places = np.unique(np.where(valued, pairs, -1), return_inverse=True)
         texts = [
             "\n".join(prompts.words(pair % width, pair // width))
@@ -146,17 +149,17 @@ class Decider:
             if pair >= 0
         ]
         missing = len(found) - len(texts)
-        numbers[chosen] = places.ravel() - missing
+        numbers[asked] = places.ravel() - missing
         return _words(numbers, texts)
 
-    def _neighbours(self, choice: Choice, chosen: BoolArray) -> dict[str, pa.Array]:
-        near = choice.neighbours
+    def _neighbours(self, prediction: AttributePrediction, asked: BoolArray) -> dict[str, pa.Array]:
+        near = prediction.neighbours
         there = near >= 0
-        sizes = np.zeros(len(chosen), np.int64)
-        sizes[chosen] = there.sum(axis=1)
+        sizes = np.zeros(len(asked), np.int64)
+        sizes[asked] = there.sum(axis=1)
         offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
         flat = pa.array(near[there])
-        nothing = pa.array(~chosen)
+        nothing = pa.array(~asked)
         return {
             "neighbour_rows": pa.ListArray.from_arrays(offsets, flat, mask=nothing),
             "neighbour_ids": pa.ListArray.from_arrays(
@@ -168,10 +171,10 @@ class Decider:
         self,
         one: AttributeFiller,
         numbers: IntArray,
-        chosen: BoolArray,
+        asked: BoolArray,
         ruled: BoolArray,
         outside: BoolArray,
-        choice: Choice,
+        prediction: AttributePrediction,
     ) -> pa.Array:
         texts: dict[str, int] = {}
         places = np.full(len(numbers), -1, np.int64)
@@ -179,42 +182,48 @@ class Decider:
         def place(text: str | None) -> int:
             return -1 if text is None else texts.setdefault(text, len(texts))
 
-        absent = choice.best[:, 0] >= len(one.vocabulary.names)
-        slots = np.where(
-            choice.why == Why.HELD_BACK, choice.best[:, 0], np.where(absent, one.slots - 1, 0)
+        absent = prediction.best[:, 0] >= len(one.vocabulary.names)
+        answers = np.where(
+            prediction.reason == AbstainReason.WITHHELD,
+            prediction.best[:, 0],
+            np.where(absent, one.answer_count - 1, 0),
         )
-        kinds = choice.why.astype(np.int64) * (one.slots + 1) + slots
+        kinds = prediction.reason.astype(np.int64) * (one.answer_count + 1) + answers
         found, member = np.unique(kinds, return_inverse=True)
         reasons = [
-            place(one.reason(Why(kind // (one.slots + 1)), kind % (one.slots + 1)))
+            place(
+                one.words(
+                    AbstainReason(kind // (one.answer_count + 1)), kind % (one.answer_count + 1)
+                )
+            )
             for kind in found.tolist()
         ]
-        places[chosen] = np.array(reasons, np.int64)[member.ravel()] if reasons else -1
-        places[ruled] = place(one.reason(Why.BY_RULE, 0))
+        places[asked] = np.array(reasons, np.int64)[member.ravel()] if reasons else -1
+        places[ruled] = place(one.words(AbstainReason.BY_RULE, 0))
         places[outside] = place("the value is not one of the schema's; kept")
-        bad = ~(chosen | ruled | outside)
+        bad = ~(asked | ruled | outside)
         for spot in np.flatnonzero(bad).tolist():
             places[spot] = place(self.store.faults.get(int(numbers[spot])))
         return _words(places, list(texts))
 
 
 _DECISIONS = list(Decision)
-_OF_ANSWER = np.array(
+_OF_OUTCOME = np.array(
     [
         _DECISIONS.index(
             {
-                Answer.VALUE: Decision.FILLED,
-                Answer.NOT_APPLICABLE: Decision.NOT_APPLICABLE,
-                Answer.CANNOT_TELL: Decision.ABSTAINED,
-            }[answer]
+                Outcome.VALUE: Decision.FILLED,
+                Outcome.NOT_APPLICABLE: Decision.NOT_APPLICABLE,
+                Outcome.CANNOT_TELL: Decision.ABSTAINED,
+            }[outcome]
         )
-        for answer in Answer
+        for outcome in Outcome
     ]
 )
 
 
-def _thresholds(one: AttributeFiller, choice: Choice) -> np.ndarray:
-    absent = choice.best[:, 0] >= len(one.vocabulary.names)
+def _thresholds(one: AttributeFiller, prediction: AttributePrediction) -> np.ndarray:
+    absent = prediction.best[:, 0] >= len(one.vocabulary.names)
     value, absence = (
         np.nan if rule.above is None else rule.above for rule in (one.threshold, one.absence)
     )
@@ -245,15 +254,17 @@ def _spread(
     return pa.array(column, mask=np.isnan(column))
 
 
-def _alternatives(one: AttributeFiller, choice: Choice, chosen: BoolArray) -> pa.Array:
-    there = choice.best >= 0
-    sizes = np.zeros(len(chosen), np.int64)
-    sizes[chosen] = there.sum(axis=1)
+def _alternatives(
+    one: AttributeFiller, prediction: AttributePrediction, asked: BoolArray
+) -> pa.Array:
+    there = prediction.best >= 0
+    sizes = np.zeros(len(asked), np.int64)
+    sizes[asked] = there.sum(axis=1)
     offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
     words = pa.array([*one.vocabulary.names, one.attribute.not_applicable_words[0]], pa.string())
-    slots = pa.array(choice.best[there])
+    answers = pa.array(prediction.best[there])
     pairs = pa.StructArray.from_arrays(
-        [words.take(slots), pa.array(choice.probability[there].astype(np.float32))],
+        [words.take(answers), pa.array(prediction.probability[there].astype(np.float32))],
         ["value", "probability"],
     )
-    return pa.ListArray.from_arrays(offsets, pairs, mask=pa.array(~chosen))
+    return pa.ListArray.from_arrays(offsets, pairs, mask=pa.array(~asked))

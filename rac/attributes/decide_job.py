@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from rac.attributes.decide import Decider
-from rac.attributes.filler import Filler
 from rac.attributes.ledger import PART_ROWS, Ledger
+from rac.attributes.model.filler import Filler
 from rac.attributes.prepare import FillOptions, Prepared, table_changed
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.store import BATCH_ROWS, stretches

@@ -22,8 +22,8 @@ import pyarrow as pa
 from rac.attributes.cells import MISSING, OUTSIDE
 from rac.attributes.decide_job import decide_all
 from rac.attributes.filled_copy import filled_batches
-from rac.attributes.filler import Filler
 from rac.attributes.ledger import Decision
+from rac.attributes.model.filler import Filler
 from rac.attributes.own_fills import refuse_own_fills
 from rac.attributes.prepare import FillOptions, Prepared, prepare_fill
 from rac.attributes.run_folder import RunFolder

@@ -12,10 +12,10 @@ import yaml
 from rac.attributes.attribute import DEFAULT_UNKNOWN, Attribute, plain_word
 from rac.attributes.cells import MISSING, NOT_APPLICABLE, OUTSIDE, vocabulary_from_counts
 from rac.attributes.columns import DistinctCells, check_columns
-from rac.attributes.given import given_attributes
+from rac.attributes.context_columns import context_readers
 from rac.attributes.schema import FORMAT_VERSION, Schema, parse_schema
 from rac.attributes.store import BATCH_ROWS, stretches
-from rac.attributes.threshold import smallest_sample
+from rac.attributes.task.sample_size import smallest_sample
 from rac.errors import InputError
 from rac.tables import Table
 
@@ -176,7 +176,7 @@ def check_schema(schema: Schema, table: Table) -> list[AttributeCheck]:
     """
     roles = {"image": table.roles.image, "id": table.roles.id}
     new = check_columns(schema, table.schema, roles)
-    given_attributes(schema, table)
+    context_readers(schema, table)
     counts: dict[str, Counter[str | None]] = {name: Counter() for name in schema.attributes}
     for _, batch in stretches(table, BATCH_ROWS):
         for name, attribute in schema.attributes.items():

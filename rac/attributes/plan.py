@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rac.attributes.cells import MISSING
-from rac.attributes.filler import Filler, ruled_out
+from rac.attributes.model.filler import Filler
 from rac.attributes.prepare import Prepared
 
 
@@ -53,7 +53,7 @@ def plan_fill(job: Prepared, filler: Filler) -> list[AttributePlan]:
     for name in job.schema.attributes:
         one, codes = filler.attributes[name], job.cells.codes[name]
         missing = codes == MISSING
-        ruled = ruled_out(job.cells, name)
+        ruled = job.cells.ruled_out(one.attribute)
         bad = missing & ~ruled & ~job.store.ok
         share = one.threshold.expected_coverage if one.source == "fused" else None
         asked = int((missing & ~ruled & ~bad).sum())

@@ -11,14 +11,16 @@ from importlib.metadata import version
 import numpy as np
 
 from rac.attributes.columns import CellReader, DistinctCells, check_columns
-from rac.attributes.features import fit_filler
-from rac.attributes.filler import Filler
-from rac.attributes.given import given_attributes
+from rac.attributes.context_columns import context_readers
+from rac.attributes.model.filler import Filler
+from rac.attributes.model.fit import fit_filler
+from rac.attributes.row_features import RowFeatures
 from rac.attributes.rows import Cells
 from rac.attributes.run_folder import RunFolder
 from rac.attributes.schema import Schema
+from rac.attributes.settings import FillSettings
 from rac.attributes.store import BATCH_ROWS, StoredEmbeddings, ensure_store, stretches
-from rac.attributes.threshold import CONFIDENCE
+from rac.attributes.task.sample_size import CONFIDENCE
 from rac.embedding import EmbeddingCache
 from rac.embedding.stages import Stages
 from rac.embedding.stream import embed_rows
@@ -40,7 +42,7 @@ class FillOptions:
         seed: of folds and samples; the same seed gives the same files.
         limit: consider only so many rows, from the start; the copy then holds only these.
         dry_run: decide everything, and write all but the filled copy.
-        workers: attributes learnt, and stretches of rows decided, side by side; one for each
+        workers: attributes fitted, and chunks of rows decided, side by side; one for each
             processor if None.
         batch_size: images in one forward pass.
         progress: whether progress bars are shown.
@@ -60,6 +62,11 @@ class FillOptions:
             raise InputError(f"--limit must be at least 1, not {self.limit}")
         if not 0 < self.confidence < 1:
             raise InputError(f"the confidence must lie between 0 and 1, not {self.confidence:g}")
+
+    @property
+    def settings(self) -> FillSettings:
+        """What the answers depend on."""
+        return FillSettings(self.confidence, self.seed, self.workers)
 
 
 @dataclass(frozen=True)
@@ -106,21 +113,16 @@ class Prepared:
             digest.update(np.ascontiguousarray(codes).tobytes())
         return digest.hexdigest()
 
+    @property
+    def images(self) -> RowFeatures:
+        """What the encoder made of the images."""
+        return RowFeatures(self.store.embedding, self.store.trunk, self.store.ok)
+
     def fit(self) -> Filler:
-        """Learn all attributes from their known cells."""
-        options = self.options
-        with progress_bar("learning", None, shown=options.progress):
-            return fit_filler(
-                self.schema,
-                self.cells,
-                self.store.embedding,
-                self.store.trunk,
-                self.store.ok,
-                self.encoder,
-                confidence=options.confidence,
-                seed=options.seed,
-                workers=options.workers,
-            )
+        """Fit all attributes to their known cells."""
+        settings = self.options.settings
+        with progress_bar("learning", None, shown=self.options.progress):
+            return fit_filler(self.schema, self.cells, self.images, self.encoder, settings)
 
 
 def prepare_fill(
@@ -142,7 +144,7 @@ def prepare_fill(
     table.require("image")
     roles = {"image": table.roles.image, "id": table.roles.id}
     new_columns = check_columns(schema, table.schema, roles)
-    given = given_attributes(schema, table)
+    context = context_readers(schema, table)
     embed = partial(
         embed_rows,
         base=table.base,
@@ -172,7 +174,7 @@ def prepare_fill(
             moved=moved,
         )
     folder.note("reading")
-    readers = {**{name: CellReader(one) for name, one in schema.attributes.items()}, **given}
+    readers = {**{name: CellReader(one) for name, one in schema.attributes.items()}, **context}
     for _, batch in stretches(table, BATCH_ROWS, limit=options.limit):
         for reader in readers.values():
             reader.read(DistinctCells.read(table, batch, reader.attribute.column))

@@ -1,6 +1,6 @@
 """What the other cells of a row say about one attribute: whether it applies, and its candidates.
 
-Letters of shapes: N rows, C values of one attribute, G groups of candidates.
+Letters of shapes: N rows, Q of them, C values of one attribute, S answers, G groups of candidates.
 """
 
 from __future__ import annotations
@@ -48,6 +48,42 @@ class Cells:
             answer[(codes == MISSING) & (answer == APPLIES)] = UNTOLD
             answer[(codes != MISSING) & ~fulfilled] = NOT
         return answer
+
+    def ruled_out(self, attribute: Attribute) -> BoolArray:
+        """Say for N rows whether the cell is empty and another cell says that it does not apply."""
+        missing = self.codes[attribute.name] == MISSING
+        return np.asarray(missing & (self.applies(attribute) == NOT))
+
+    def asked(self, attribute: Attribute, ok: BoolArray) -> BoolArray:
+        """Say for N rows whether the image is asked about the cell; ``ok`` where there is one."""
+        missing = self.codes[attribute.name] == MISSING
+        return np.asarray(missing & ok & ~self.ruled_out(attribute))
+
+    def possible_answers(
+        self, attribute: Attribute, answer_count: int, rows: npt.NDArray[np.int64]
+    ) -> BoolArray | None:
+        """Say which answers the other cells leave possible for some rows.
+
+        Args:
+            attribute: whose answers they are: its values, and "not applicable" behind them.
+            answer_count: S, which is C, or C + 1 where the attribute may not apply.
+            rows: (Q,) which of the N.
+
+        Returns:
+            (Q, S), at least one of a row; None where all are possible.
+        """
+        values = self.candidates(attribute).of(rows)
+        count = len(self.vocabularies[attribute.name].names)
+        told = answer_count > count and bool(attribute.applies_when)
+        if values is None and not told:
+            return None
+        possible = np.ones((len(rows), answer_count), np.bool_)
+        if values is not None:
+            # Where nothing would be left, the candidates say nothing.
+            possible[:, :count] = values | ~values.any(axis=1, keepdims=True)
+        if told:
+            possible[self.applies(attribute)[rows] == APPLIES, count] = False
+        return possible
 
     def candidates(self, attribute: Attribute) -> CandidateMask:
         """Say for each row which values are possible there."""

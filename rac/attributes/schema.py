@@ -84,7 +84,7 @@ class Schema(BaseModel):
         return self
 
     @property
-    def given_columns(self) -> tuple[str, ...]:
+    def context_columns(self) -> tuple[str, ...]:
         """Columns that attributes look at without being attributes themselves."""
         named = [other for one in self.attributes.values() for other in one.named_columns]
         return tuple(dict.fromkeys(name for name in named if name not in self.attributes))
@@ -92,7 +92,7 @@ class Schema(BaseModel):
     @property
     def looked_at(self) -> tuple[str, ...]:
         """The columns of the attributes, and those that they look at."""
-        return (*(one.column for one in self.attributes.values()), *self.given_columns)
+        return (*(one.column for one in self.attributes.values()), *self.context_columns)
 
     @property
     def hash(self) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rac.attributes.filler import AttributeFiller, Source
+from rac.attributes.model.filler import AttributeFiller
+from rac.attributes.model.grounds import Source
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,9 @@ def summarise(
         judged=threshold.known,
         judged_above=threshold.cells,
         judged_right=threshold.right,
-        held_back=filler.held_back_names,
+        held_back=filler.withheld_names,
         reason=threshold.reason,
-        weights=filler.weights,
+        weights=filler.grounds.weights,
     )
 
 

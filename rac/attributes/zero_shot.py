@@ -251,15 +251,36 @@ def centred_scores(embedding: FloatArray, prompts: FloatArray, centre: FloatArra
     return scores
 
 
-def zero_shot_probabilities(scores: FloatArray, logit_scale: float) -> npt.NDArray[np.float64]:
+def score_prompts(
+    bank: PromptBank | None,
+    name: str,
+    embedding: FloatArray,
+    centre: FloatArray,
+    cells: Cells,
+    rows: npt.NDArray[np.int64],
+) -> FloatArray:
+    """Give one attribute's (Q, C) scores, as :meth:`PromptBank.scores`; zeros without prompts."""
+    if bank is None:
+        return np.zeros((len(rows), len(cells.vocabularies[name].names)), np.float32)
+    return bank.scores(name, embedding, centre, cells, rows)
+
+
+def zero_shot_probabilities(
+    scores: FloatArray, logit_scale: float, possible: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.float64]:
     """Turn one attribute's (N, C) scores into probabilities, on the cautious side.
 
-    A score of ``-inf`` is that of a value which is impossible for the row.
+    Args:
+        scores: from prompts.
+        logit_scale: the encoder's factor on cosines.
+        possible: (N, C) whether a value is possible for the row; None where all are.
 
     >>> zero_shot_probabilities(np.array([[0.2, 0.1]], np.float32), 20.0).round(3)
     array([[0.731, 0.269]])
     """
     logits = scores.astype(np.float64) * (logit_scale * SCALE_SHARE)
+    if possible is not None:
+        logits[~possible] = -np.inf
     top = logits.max(axis=1, keepdims=True)
     logits -= np.where(np.isfinite(top), top, 0.0)
     powers = np.exp(logits)

@@ -1,7 +1,7 @@
 """The filler on a real catalogue whose cells are known.
 
 The catalogue is the Grocery Store data set's class tree made into columns: department, product,
-variety, and for packages their packaging and brand. Half of the cells are blanked with a seed and
+variety, and for packages their packaging and brand. Half of the cells are masked with a seed and
 filled again; what was filled is compared with what was there.
 """
 
@@ -15,15 +15,17 @@ import numpy as np
 import pyarrow as pa
 
 from rac.attributes.audit import audit_cells
+from rac.attributes.evidence.registry import SOURCES
 from rac.attributes.features import FilledAttribute, code_cells, fill_features
 from rac.attributes.prepare import FillOptions, Prepared
 from rac.attributes.schema import Schema, parse_schema
+from rac.attributes.settings import FillSettings
 from rac.attributes.store import StoredEmbeddings
 from rac.attributes.store_files import StoreManifest
-from rac.blanking import blank_cells
 from rac.embedding import EmbeddingCache, collect_features, embed_table
 from rac.encoders import Encoder
 from rac.encoders.base import FloatArray
+from rac.masking import mask_cells
 from rac.tables import open_table
 
 Column = list[str | None]
@@ -45,8 +47,6 @@ attributes:
 """
 _BRANDS = ("Bravo", "God Morgon", "Tropicana", "Arla", "Garant", "Oatly", "Alpro", "Valio", "Yoggi")
 _TUBS = ("Sour Cream",)
-_ZERO_SHOT = (0, 6)
-_NEIGHBOURS = (1, 2, 3, 6)
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,11 @@ def grocery_catalogue(encoder: Encoder, *, cached: bool = True) -> Catalogue:
 
 @dataclass(frozen=True)
 class Kept:
-    """How one attribute's blanked cells came out under one seed.
+    """How one attribute's masked cells came out under one seed.
 
     Attributes:
         precision: right / filled; None where nothing was filled.
-        coverage: filled / blanked, of the cells that hold a value in truth.
+        coverage: filled / masked, of the cells that hold a value in truth.
         reach: the largest such coverage at which the precision would still have been the target,
             had somebody known where to stop: what the ranking by probability is worth.
         absent: of "not applicable": answered rightly, answered, true.
@@ -133,32 +133,31 @@ def promise_kept(
     seed: int,
     target: float,
     share: float = 0.5,
-    kinds: Sequence[int] | None = None,
+    sources: tuple[str, ...] | None = None,
     whole_rows: bool = False,
 ) -> dict[str, Kept]:
-    """Blank cells, fill them, and compare with the truth.
+    """Mask cells, fill them, and compare with the truth.
 
     Args:
         catalogue: with every cell known.
         encoder: reads the prompts.
-        seed: of the blanks, the folds and the samples.
+        seed: of the masks, the folds and the samples.
         target: precision asked for.
-        share: of the cells to blank.
-        kinds: the kinds of evidence to go by; all if None.
-        whole_rows: whether rows lose all their cells, as new items have none, or cells are blanked
+        share: of the cells to mask.
+        sources: names of the sources of evidence to go by; all if None.
+        whole_rows: whether rows lose all their cells, as new items have none, or cells are masked
             each by itself.
     """
-    blank = _blank_rows if whole_rows else blank_cells
-    blanked, hidden = blank(catalogue.cells, share, seed)
+    mask = _mask_rows if whole_rows else mask_cells
+    masked, hidden = mask(catalogue.cells, share, seed)
     filled = fill_features(
         bench_schema(target),
-        blanked,
+        masked,
         catalogue.embedding,
         catalogue.trunk,
         encoder=encoder,
         ok=catalogue.ok,
-        seed=seed,
-        kinds=kinds,
+        settings=FillSettings(seed=seed, sources=sources),
     )
     found = {}
     for name, one in filled.items():
@@ -185,18 +184,18 @@ def promise_kept(
     return found
 
 
-def _blank_rows(
+def _mask_rows(
     cells: Mapping[str, Column], share: float, seed: int
 ) -> tuple[dict[str, Column], dict[str, list[int]]]:
     count = len(next(iter(cells.values())))
     drawn = np.random.default_rng(seed).choice(count, round(share * count), replace=False)
     rows = set(drawn.tolist())
-    blanked = {
+    masked = {
         name: [None if row in rows else cell for row, cell in enumerate(column)]
         for name, column in cells.items()
     }
     hidden = {name: sorted(row for row in rows if column[row]) for name, column in cells.items()}
-    return blanked, hidden
+    return masked, hidden
 
 
 def _reach(
@@ -214,16 +213,24 @@ def _reach(
     return float(holding[enough[-1]] / max(1, total)) if len(enough) else 0.0
 
 
-def single_kinds(
+def single_sources(
     catalogue: Catalogue, encoder: Encoder, *, seeds: Sequence[int], target: float
 ) -> dict[str, list[dict[str, Kept]]]:
-    """Do the same by prompts alone and by neighbours alone, under the same promise."""
+    """Do the same by prompts alone and by neighbours alone, under the same promise.
+
+    How many rows a value has, which needs neither image nor cells, is known to both.
+    """
+    prior = [one.name for one in SOURCES if not (one.needs_image or one.reads_cells)]
+    alone = {
+        "zero_shot": [one.name for one in SOURCES if one.unseen_values],
+        "neighbours": [one.name for one in SOURCES if one.retrieval],
+    }
     return {
-        name: [
-            promise_kept(catalogue, encoder, seed=seed, target=target, kinds=kinds)
+        kind: [
+            promise_kept(catalogue, encoder, seed=seed, target=target, sources=(*names, *prior))
             for seed in seeds
         ]
-        for name, kinds in (("zero_shot", _ZERO_SHOT), ("neighbours", _NEIGHBOURS))
+        for kind, names in alone.items()
     }
 
 

@@ -18,11 +18,12 @@ from rac.attributes.features import fill_features
 from rac.attributes.fill import fill_table
 from rac.attributes.prepare import FillOptions
 from rac.attributes.schema import Schema, parse_schema
+from rac.attributes.settings import FillSettings
 from rac.attributes.store import ItemsDigest
 from rac.attributes.store_files import ROWS, StoreFiles, write_manifest
 from rac.bench.fill import Catalogue, store_manifest
-from rac.blanking import blank_cells
 from rac.encoders import Encoder
+from rac.masking import mask_cells
 from rac.tables import open_table
 
 
@@ -30,11 +31,11 @@ def attribute_cost(
     catalogue: Catalogue, encoder: Encoder, *, many: int = 50, seed: int = 0
 ) -> dict[str, float]:
     """Fill one attribute, then many, of the same catalogue; seconds without the embedding."""
-    blanked, _ = blank_cells(catalogue.cells, 0.5, seed)
-    names = [name for name in blanked if name not in ("packaging", "brand")]
+    masked, _ = mask_cells(catalogue.cells, 0.5, seed)
+    names = [name for name in masked if name not in ("packaging", "brand")]
     seconds = {}
     for count in (1, many):
-        cells = {f"a{number}": blanked[names[number % len(names)]] for number in range(count)}
+        cells = {f"a{number}": masked[names[number % len(names)]] for number in range(count)}
         schema = parse_schema(json.dumps({"attributes": {name: {} for name in cells}}))
         start = time.perf_counter()
         fill_features(
@@ -44,7 +45,7 @@ def attribute_cost(
             catalogue.trunk,
             encoder=encoder,
             ok=catalogue.ok,
-            seed=seed,
+            settings=FillSettings(seed=seed),
         )
         seconds[str(count)] = time.perf_counter() - start
     return seconds

@@ -38,7 +38,7 @@ def fill(
         audit_recall,
         grocery_catalogue,
         promise_kept,
-        single_kinds,
+        single_sources,
     )
     from rac.bench.fill_speed import attribute_cost, million_rows
     from rac.encoders import load_encoder
@@ -50,7 +50,7 @@ def fill(
     new_items = [
         promise_kept(catalogue, network, seed=seed, target=target, whole_rows=True) for seed in few
     ]
-    alone = single_kinds(catalogue, network, seeds=few, target=target)
+    alone = single_sources(catalogue, network, seeds=few, target=target)
     result: dict[str, Any] = {
         "encoder": network.name,
         "encoder_identity": network.identity,

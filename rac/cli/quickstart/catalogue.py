@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rac.blanking import blank_cells
 from rac.errors import InputError
 from rac.images import BadImage, ImageLimits, read_image_bytes
+from rac.masking import mask_cells
 from rac.tables import Table, open_table
 from retrieval_index.files import replace_file
 
@@ -149,7 +149,7 @@ def write_catalogue(source: Source, folder: Path, *, blank: float, seed: int) ->
     cells = {
         name: [row.values[place] for row in rows] for place, name in enumerate(source.attributes)
     }
-    blanked, hidden = blank_cells(cells, blank, seed)
+    blanked, hidden = mask_cells(cells, blank, seed)
     labels = [row.label for row in rows]
     _write_csv(folder / "catalogue.csv", rows, {**cells, "label": labels})
     _write_csv(folder / "blanked.csv", rows, blanked)

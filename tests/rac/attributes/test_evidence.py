@@ -7,14 +7,21 @@ import pytest
 
 from rac.attributes.attribute import Attribute, Value
 from rac.attributes.cells import vocabulary_of
-from rac.attributes.combine import Fusion, FusionFit
-from rac.attributes.cooccurrence import Columns, Cooccurrence
-from rac.attributes.evidence import KINDS, AttributeMemory, log_shares
-from rac.attributes.folds import NEAR_DUPLICATE, assign_folds
-from rac.attributes.moments import Moments
-from rac.attributes.projection import Projection
+from rac.attributes.evidence.fitted import Evidence, FittedEvidence
+from rac.attributes.evidence.head import HeadEvidence
+from rac.attributes.evidence.nearest_of_all import NearestOfAllEvidence, log_shares
+from rac.attributes.evidence.nearest_row import NearestRowEvidence
+from rac.attributes.evidence.value_mean import ValueMeanEvidence
+from rac.attributes.evidence.value_rows import ValueRowsEvidence
+from rac.attributes.model.evidence_fusion import EvidenceFusion, FusionFit
 from rac.attributes.rows import Cells
 from rac.attributes.schema import parse_schema
+from rac.attributes.task.class_statistics import ClassStatistics
+from rac.attributes.task.cooccurrence import Columns, Cooccurrence
+from rac.attributes.task.folds import NEAR_DUPLICATE, assign_folds
+from rac.attributes.task.memory import AttributeMemory
+from rac.attributes.task.projection import Projection
+from rac.attributes.task.queries import AskedRows
 from rac.attributes.zero_shot import (
     PromptBank,
     Prompts,
@@ -31,6 +38,20 @@ def clusters(seed: int, rows: int, values: int, noise: float) -> tuple[np.ndarra
     codes = rng.integers(0, values, rows)
     features = centres[codes] + noise * rng.normal(size=(rows, 20))
     return features.astype(np.float32), codes
+
+
+def look(memory: AttributeMemory, features: np.ndarray) -> Evidence:
+    """What the sources say that speak through a memory alone."""
+    sources = (
+        NearestRowEvidence(),
+        NearestOfAllEvidence(),
+        ValueMeanEvidence(),
+        HeadEvidence(),
+        ValueRowsEvidence(),
+    )
+    nothing = np.zeros((len(features), 0), np.float32)
+    rows = AskedRows(features, nothing, None, Columns.none().members({}, len(features)))
+    return FittedEvidence(memory, Columns.none(), sources).of(rows)
 
 
 def test_near_duplicates_share_a_fold_unless_they_are_most_of_the_rows() -> None:
@@ -67,19 +88,23 @@ def test_evidence_speaks_for_the_right_value() -> None:
     features, codes = clusters(0, 90, 3, 0.3)
     asked, truth = clusters(1, 60, 3, 0.3)
     memory = AttributeMemory(features, codes, 4)
-    evidence = memory.evidence(asked, *np.zeros((2, 60, 4), np.float32))
-    assert evidence.scores.shape == (len(KINDS), 60, 4)
+    evidence = look(memory, asked)
+    assert evidence.scores.shape == (5, 60, 4)
     assert np.isfinite(evidence.scores).all()
-    for kind in (1, 2, 3, 4):
-        assert (evidence.scores[kind].argmax(axis=1) == truth).all()
+    for place in range(4):
+        assert (evidence.scores[place].argmax(axis=1) == truth).all()
     # The fourth value has no row: nothing speaks for it.
-    assert (evidence.scores[3, :, 3] <= evidence.scores[3].min(axis=1)).all()
+    assert (evidence.scores[2, :, 3] <= evidence.scores[2].min(axis=1)).all()
+    assert (
+        evidence.scores[4].tolist()
+        == [np.log1p(np.bincount(codes, minlength=4)).astype("f4").tolist()] * 60
+    )
     assert (codes[evidence.neighbours[:, 0]] == truth).all()
 
 
 def test_one_row_is_enough_of_a_memory() -> None:
     memory = AttributeMemory(np.ones((1, 5), np.float32), np.array([1]), 2)
-    evidence = memory.evidence(np.ones((2, 5), np.float32), *np.zeros((2, 2, 2), np.float32))
+    evidence = look(memory, np.ones((2, 5), np.float32))
     assert evidence.neighbours[:, :2].tolist() == [[0, -1], [0, -1]]
     assert np.isfinite(evidence.scores).all()
 
@@ -87,13 +112,13 @@ def test_one_row_is_enough_of_a_memory() -> None:
 def test_fusion_finds_the_temperature_and_ignores_noise() -> None:
     """Values drawn from softmax(2 x): the weight of x must come out near 2, of noise near 0."""
     rng = np.random.default_rng(0)
-    scores = np.zeros((len(KINDS), 4000, 5), np.float32)
+    scores = np.zeros((7, 4000, 5), np.float32)
     scores[1] = rng.normal(size=(4000, 5))
     scores[2] = rng.normal(size=(4000, 5))
     chances = np.exp(2 * scores[1])
     chances /= chances.sum(axis=1, keepdims=True)
     codes = (chances.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
-    fusion = FusionFit.of(scores, codes).fit()
+    fusion = FusionFit.of(scores, codes, np.arange(7) < 6).fit()
     assert fusion.weights[1] == pytest.approx(2.0, abs=0.15)
     assert fusion.weights[2] == pytest.approx(0.0, abs=0.1)
     assert fusion.weights[[0, 3, 4, 5, 6]].tolist() == [0] * 5
@@ -101,7 +126,7 @@ def test_fusion_finds_the_temperature_and_ignores_noise() -> None:
 
 
 def test_fusion_matches_a_plain_loop() -> None:
-    fusion = Fusion(np.array([0.5, 1.0, 0.0, 2.0, 0.1, 0.3, -1.0]))
+    fusion = EvidenceFusion(np.array([0.5, 1.0, 0.0, 2.0, 0.1, 0.3, -1.0]))
     scores = np.random.default_rng(0).normal(size=(7, 3, 4)).astype(np.float32)
     for cell in range(3):
         powers = [np.exp(sum(fusion.weights * scores[:, cell, value])) for value in range(4)]
@@ -121,11 +146,11 @@ def test_the_projection_keeps_what_tells_images_apart() -> None:
     assert Projection.fit(features[:1]).apply(features[:2]).shape == (2, 1)
 
 
-def test_an_impossible_slot_gets_nothing_and_the_rest_adds_to_one() -> None:
-    fusion = Fusion(np.array([0.5, 1.0, 0.0, 2.0, 0.1, 0.3, -1.0]))
+def test_an_impossible_answer_gets_nothing_and_the_rest_adds_to_one() -> None:
+    fusion = EvidenceFusion(np.array([0.5, 1.0, 0.0, 2.0, 0.1, 0.3, -1.0]))
     scores = np.random.default_rng(0).normal(size=(7, 3, 4)).astype(np.float32)
-    scores[0, :, 2] = -np.inf
-    shares = fusion.probabilities(scores)
+    possible = np.arange(4) != 2
+    shares = fusion.probabilities(scores, np.tile(possible, (3, 1)))
     assert shares[:, 2].tolist() == [0, 0, 0]
     assert shares.sum(axis=1) == pytest.approx(np.ones(3))
     rest = fusion.probabilities(scores[:, :, [0, 1, 3]])
@@ -140,7 +165,7 @@ def test_each_value_speaks_through_its_nearest_row() -> None:
     means = np.stack([features[codes == code].mean(axis=0) for code in range(3)])
     within = (features - means[codes]).T @ (features - means[codes])
     inverse = np.linalg.inv(0.8 * within + 0.2 * np.trace(within) / 20 * np.eye(20))
-    evidence = AttributeMemory(features, codes, 3).evidence(asked, *np.zeros((2, 10, 3), "f4"))
+    evidence = look(AttributeMemory(features, codes, 3), asked)
 
     def product(one: np.ndarray, other: np.ndarray) -> float:
         return float((one - centre) @ inverse @ (other - centre))
@@ -156,7 +181,7 @@ def test_each_value_speaks_through_its_nearest_row() -> None:
                 cosine(asked[query], means[code]),
                 product(asked[query], means[code]) - product(means[code], means[code]) / 2,
             )
-            found = evidence.scores[[1, 3, 4], query, code]
+            found = evidence.scores[[0, 2, 3], query, code]
             assert found == pytest.approx(expected, abs=1e-3)
         assert evidence.neighbours[query].tolist() == np.argsort(-near)[:5].tolist()
 
@@ -164,10 +189,9 @@ def test_each_value_speaks_through_its_nearest_row() -> None:
 def test_blocks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     features, codes = clusters(0, 40, 3, 1.0)
     memory = AttributeMemory(features, codes, 4)
-    zeros = np.zeros((2, 40, 4), np.float32)
-    whole = memory.evidence(features, *zeros)
-    monkeypatch.setattr("rac.attributes.evidence._QUERIES_TOGETHER", 7)
-    parts = memory.evidence(features, *zeros)
+    whole = look(memory, features)
+    monkeypatch.setattr("rac.attributes.task.memory._QUERIES_TOGETHER", 7)
+    parts = look(memory, features)
     assert parts.scores == pytest.approx(whole.scores, abs=1e-4)
     assert parts.neighbours.tolist() == whole.neighbours.tolist()
 
@@ -184,27 +208,27 @@ def test_shares_grow_with_nearness_and_stay_finite() -> None:
 def test_cells_that_go_together_speak_for_each_other() -> None:
     """20 rows: apple goes with fruit, milk with packages. By hand, with two rows of the prior (one
     half each): (10 + 1) / (10 + 2) against one half."""
-    slots = np.repeat([0, 1], 10)
+    answers = np.repeat([0, 1], 10)
     codes = np.repeat([0, 1], 10).astype(np.int32)
     columns = Columns.of({"department": 2, "free text": 10_000_000}, 2)
-    counted = Cooccurrence.count(slots, {"department": codes}, columns, 2)
-    spoken = counted.spoken()
-    assert spoken.table[0, 0] == pytest.approx(np.log((10 + 1) / 12 / 0.5))
-    found = spoken.evidence({"department": np.array([0, 1, -1], np.int32)}, 3)
+    counted = Cooccurrence.count(answers, {"department": codes}, columns, 2)
+    speaks = counted.scores()
+    assert speaks.table[0, 0] == pytest.approx(np.log((10 + 1) / 12 / 0.5))
+    found = speaks.of_members(columns.members({"department": np.array([0, 1, -1], np.int32)}, 3))
     assert found[0, 0] > 0 > found[0, 1]
     assert found[1].tolist() == found[0, ::-1].tolist()
     assert found[2].tolist() == [0, 0]
-    fewer = counted.without(Cooccurrence.count(slots[:9], {"department": codes[:9]}, columns, 2))
+    fewer = counted.without(Cooccurrence.count(answers[:9], {"department": codes[:9]}, columns, 2))
     assert fewer.counts.tolist() == [[1, 0], [0, 10]]
 
 
 def test_what_several_cells_say_adds_up() -> None:
     draw = np.random.default_rng(0)
     codes = {name: draw.integers(-2, 3, 50).astype(np.int32) for name in ("colour", "size")}
-    slots = draw.integers(0, 4, 50)
+    answers = draw.integers(0, 4, 50)
     columns = Columns.of({"colour": 3, "size": 3}, 4)
-    table = Cooccurrence.count(slots, codes, columns, 4).spoken().table
-    found = Cooccurrence.count(slots, codes, columns, 4).spoken().evidence(codes, 50)
+    speaks = Cooccurrence.count(answers, codes, columns, 4).scores()
+    table, found = speaks.table, speaks.of_members(columns.members(codes, 50))
     for row in range(50):
         expected = np.zeros(4, np.float32)
         for first, name in ((0, "colour"), (3, "size")):
@@ -216,17 +240,17 @@ def test_what_several_cells_say_adds_up() -> None:
 def test_rows_whose_values_are_looked_up_are_counted_as_columns_are() -> None:
     draw = np.random.default_rng(1)
     codes = {name: draw.integers(-2, 3, 50).astype(np.int32) for name in ("colour", "size")}
-    slots = draw.integers(0, 4, 50)
+    answers = draw.integers(0, 4, 50)
     columns = Columns.of({"colour": 3, "size": 3}, 4)
     some = np.array([3, 4, 20, 49])
-    found = Cooccurrence.among(slots[some], columns.members(codes, 50)[some], columns, 4)
+    found = Cooccurrence.among(answers[some], columns.members(codes, 50)[some], columns, 4)
     expected = Cooccurrence.count(
-        slots[some], {name: column[some] for name, column in codes.items()}, columns, 4
+        answers[some], {name: column[some] for name, column in codes.items()}, columns, 4
     )
     assert found.counts.tolist() == expected.counts.tolist()
-    assert found.slots.tolist() == expected.slots.tolist()
+    assert found.answers.tolist() == expected.answers.tolist()
     nothing = Columns.of({}, 4)
-    alone = Cooccurrence.among(slots, nothing.members({}, 50), nothing, 4)
+    alone = Cooccurrence.among(answers, nothing.members({}, 50), nothing, 4)
     assert alone.counts.shape == (0, 4)
 
 
@@ -235,15 +259,15 @@ def test_a_memory_is_the_same_whether_its_moments_are_summed_or_what_others_had_
 ):
     features, codes = clusters(0, 90, 3, 0.3)
     codes[40:][codes[40:] == 2] = 1
-    rest = Moments.of(features, codes, 3).without(Moments.of(features[:40], codes[:40], 3))
+    rest = ClassStatistics.of(features, codes, 3).without(
+        ClassStatistics.of(features[:40], codes[:40], 3)
+    )
     assert rest.counts.tolist() == np.bincount(codes[40:], minlength=3).tolist()
     assert rest.means[2].tolist() == [0] * 20
     asked, _ = clusters(1, 20, 3, 0.3)
     direct, taken_off = (
-        AttributeMemory(features[40:], codes[40:], 3, moments=moments).evidence(
-            asked, *np.zeros((2, 20, 3), np.float32)
-        )
-        for moments in (None, rest)
+        look(AttributeMemory(features[40:], codes[40:], 3, statistics=statistics), asked)
+        for statistics in (None, rest)
     )
     assert taken_off.scores == pytest.approx(direct.scores, rel=1e-3, abs=2e-3)
     assert taken_off.neighbours[:, 0].tolist() == direct.neighbours[:, 0].tolist()

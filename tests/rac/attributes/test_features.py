@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from rac.attributes.features import fill_features
-from rac.attributes.filler import Answer
+from rac.attributes.model.filler import Outcome
 from rac.attributes.rows import Cells
 from rac.attributes.schema import parse_schema
+from rac.attributes.settings import FillSettings
 from rac.errors import InputError
 from tests.toy import COLOURS, ToyEncoder
 
@@ -59,7 +60,7 @@ def test_missing_cells_are_filled_and_known_ones_left_alone() -> None:
     assert colour.summary.expected_coverage == pytest.approx(colour.summary.coverage, abs=0.15)
     missing = np.array([cell is None for cell in cells])
     assert np.isfinite(colour.probabilities).tolist() == missing.tolist()
-    assert {cells[row] for row in colour.choice.neighbours.ravel().tolist()} <= set(NAMES)
+    assert {cells[row] for row in colour.prediction.neighbours.ravel().tolist()} <= set(NAMES)
 
 
 def test_the_promise_holds_on_hard_catalogues() -> None:
@@ -68,10 +69,12 @@ def test_the_promise_holds_on_hard_catalogues() -> None:
     right = filled = short = guessed = missing = 0
     for seed in range(8):
         embedding, trunk, truth, cells = catalogue(500, noise=0.27, seed=seed)
-        done = fill_features(schema(), {"colour": cells}, embedding, trunk, seed=seed)["colour"]
+        done = fill_features(
+            schema(), {"colour": cells}, embedding, trunk, settings=FillSettings(seed=seed)
+        )["colour"]
         values = done.values
-        missing += len(done.rows)
-        guessed += sum(done.best[row] == truth[row] for row in done.rows)
+        missing += len(done.prediction.rows)
+        guessed += sum(done.best[row] == truth[row] for row in done.prediction.rows)
         count = sum(value is not None for value in values)
         hits = sum(v is not None and v == t for v, t in zip(values, truth, strict=True))
         right, filled = right + hits, filled + count
@@ -86,7 +89,7 @@ def test_the_promise_holds_on_hard_catalogues() -> None:
 def test_probabilities_are_calibrated() -> None:
     embedding, trunk, truth, cells = catalogue(3000, noise=0.4, missing=0.5)
     colour = fill_features(schema(), {"colour": cells}, embedding, trunk)["colour"]
-    rows = colour.rows
+    rows = colour.prediction.rows
     chance = colour.probabilities[rows]
     right = np.array([colour.best[row] == truth[row] for row in rows])
     for low, high in ((0.3, 0.6), (0.6, 0.8), (0.8, 1.01)):
@@ -120,7 +123,7 @@ def test_without_known_cells_prompts_or_values_nothing_is_filled() -> None:
         ]
         assert colour.summary.filled == 0
         assert reason in str(colour.summary.reason)
-        assert (colour.choice.answer == Answer.CANNOT_TELL).all()
+        assert (colour.prediction.outcome == Outcome.CANNOT_TELL).all()
 
 
 def test_one_known_value_leaves_nothing_to_choose_from() -> None:
@@ -175,7 +178,9 @@ def test_the_same_seed_gives_the_same_answer_and_bad_rows_are_left_out() -> None
     ok = np.arange(len(cells)) % 7 > 0
     embedding[~ok], trunk[~ok] = 0.0, 0.0
     one, two = (
-        fill_features(schema(), {"colour": cells}, embedding, trunk, ok=ok, seed=3)["colour"]
+        fill_features(
+            schema(), {"colour": cells}, embedding, trunk, ok=ok, settings=FillSettings(seed=3)
+        )["colour"]
         for _ in range(2)
     )
     assert one.values == two.values
@@ -188,18 +193,21 @@ def test_the_same_seed_gives_the_same_answer_and_bad_rows_are_left_out() -> None
 
 def test_rows_are_answered_alike_alone_and_together() -> None:
     from rac.attributes.cells import vocabulary_of
-    from rac.attributes.features import fit_filler
+    from rac.attributes.model.fit import fit_filler
+    from rac.attributes.row_features import RowFeatures
 
     embedding, trunk, _, cells = catalogue()
     words = vocabulary_of(schema().attributes["colour"], cells)
     codes = words.codes(cells)
     coded = Cells({"colour": words}, {"colour": codes})
-    filler = fit_filler(schema(), coded, embedding, trunk, np.ones(len(trunk), bool), None)
-    together = filler.choose(embedding, trunk, coded, {"colour": codes == -1})["colour"]
-    for place, row in enumerate(np.flatnonzero(codes == -1)[:20]):
+    images = RowFeatures(embedding, trunk, np.ones(len(trunk), bool))
+    filler = fit_filler(schema(), coded, images, None, FillSettings())
+    together = filler.predict(images, coded)["colour"]
+    assert together.rows.tolist() == np.flatnonzero(codes == -1).tolist()
+    for place, row in enumerate(together.rows[:20]):
         part = slice(row, row + 1)
-        alone = filler.choose(
-            embedding[part], trunk[part], coded.take(part), {"colour": np.ones(1, bool)}
+        alone = filler.predict(
+            RowFeatures(embedding[part], trunk[part], np.ones(1, bool)), coded.take(part)
         )["colour"]
         assert alone.best[0].tolist() == together.best[place].tolist()
         assert alone.probability[0] == pytest.approx(together.probability[place], abs=1e-5)

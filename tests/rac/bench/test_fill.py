@@ -10,7 +10,7 @@ from rac.bench.fill import (
     Catalogue,
     absent_f1,
     promise_kept,
-    single_kinds,
+    single_sources,
 )
 from rac.bench.fill_speed import attribute_cost, million_rows
 from tests.toy import ToyEncoder
@@ -66,7 +66,7 @@ def test_items_that_have_nothing_but_a_picture(catalogue: Catalogue) -> None:
 
 
 def test_neighbours_reach_further_than_prompts_that_say_nothing(catalogue: Catalogue) -> None:
-    alone = single_kinds(catalogue, ToyEncoder(), seeds=[0], target=0.9)
+    alone = single_sources(catalogue, ToyEncoder(), seeds=[0], target=0.9)
     assert alone["neighbours"][0]["product"].reach > 0.9 > alone["zero_shot"][0]["product"].reach
 
 

@@ -1,4 +1,4 @@
-"""The columns that attributes look at without being attributes themselves."""
+"""Context columns: those that attributes look at without being attributes themselves."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rac.errors import InputError
 from rac.tables import Table
 
 
-def given_attributes(schema: Schema, table: Table) -> dict[str, CellReader]:
+def context_readers(schema: Schema, table: Table) -> dict[str, CellReader]:
     """Give readers for the columns that conditions, candidates and prompts name.
 
     Raises:
         InputError: the table has no such column, or it cannot hold words.
     """
     readers = {}
-    for name in schema.given_columns:
+    for name in schema.context_columns:
         users = [one.name for one in schema.attributes.values() if name in one.named_columns]
         if name not in table.columns:
             raise InputError(

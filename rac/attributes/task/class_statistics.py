@@ -1,6 +1,6 @@
 """Sums over known rows that a metric and means are made of; those of folds can be taken off.
 
-Letters of shapes: M known rows, P dimensions of the projected trunk features, S slots.
+Letters of shapes: M known rows, P dimensions of the projected trunk features, S answers.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _LEAST_SCALE = 1e-4
 
 
 @dataclass(frozen=True)
-class Moments:
+class ClassStatistics:
     """What is summed up of M rows.
 
     Attributes:
-        counts: (S,) rows of each slot.
-        sums: (S, P) of each slot's features.
+        counts: (S,) rows of each answer.
+        sums: (S, P) of each answer's features.
         scatter: (P, P) sum of x x' over all rows.
     """
 
@@ -35,26 +35,26 @@ class Moments:
     scatter: FloatArray
 
     @classmethod
-    def of(cls, features: FloatArray, slots: IntArray, slot_count: int) -> Moments:
-        """Sum up (M, P) features of (M,) slots; ``slot_count`` is S."""
-        places = (np.ones(len(slots), np.float32), slots, np.arange(len(slots) + 1))
+    def of(cls, features: FloatArray, answers: IntArray, answer_count: int) -> ClassStatistics:
+        """Sum up (M, P) features of (M,) answers; ``answer_count`` is S."""
+        places = (np.ones(len(answers), np.float32), answers, np.arange(len(answers) + 1))
         # A sparse product; np.add.at takes ten times as long.
-        member = csr_array(places, shape=(len(slots), slot_count))
+        member = csr_array(places, shape=(len(answers), answer_count))
         return cls(
-            counts=np.bincount(slots, minlength=slot_count),
+            counts=np.bincount(answers, minlength=answer_count),
             sums=np.asarray(member.T @ features, np.float32),
             scatter=features.T @ features,
         )
 
-    def plus(self, other: Moments) -> Moments:
+    def plus(self, other: ClassStatistics) -> ClassStatistics:
         """Add what was summed up of other rows."""
-        return Moments(
+        return ClassStatistics(
             self.counts + other.counts, self.sums + other.sums, self.scatter + other.scatter
         )
 
-    def without(self, other: Moments) -> Moments:
+    def without(self, other: ClassStatistics) -> ClassStatistics:
         """Take rows that were summed up off again."""
-        return Moments(
+        return ClassStatistics(
             self.counts - other.counts, self.sums - other.sums, self.scatter - other.scatter
         )
 
@@ -65,14 +65,14 @@ class Moments:
 
     @property
     def means(self) -> FloatArray:
-        """(S, P) mean of each slot; zeros for a slot without rows."""
+        """(S, P) mean of each answer; zeros for an answer without rows."""
         return np.asarray(self.sums / np.maximum(self.counts, 1)[:, None], np.float32)
 
     def whitening(self) -> FloatArray:
-        """Give the (P, P) map, from the right, after which rows vary alike within slots.
+        """Give the (P, P) map, from the right, after which rows vary alike within answers.
 
-        The covariance within slots is shrunk towards a multiple of the identity. With one row a
-        slot nothing varies within; how all rows vary then stands in.
+        The covariance within answers is shrunk towards a multiple of the identity. With one row an
+        answer nothing varies within; how all rows vary then stands in.
         """
         if self.counts.max() > 1:
             within = self.scatter - self.sums.T @ self.means

@@ -1,6 +1,6 @@
 """What the known cells of a row say about its missing ones: values that go together.
 
-Letters of shapes: N rows, Q queries, B columns, V values of all of them together, S slots (values
+Letters of shapes: N rows, Q queries, B columns, V values of all of them together, S answers (values
 of the attribute, and "not applicable" behind them where it can be the answer).
 """
 
@@ -38,13 +38,18 @@ class Columns:
     values: int
 
     @classmethod
-    def of(cls, sizes: Mapping[str, int], slot_count: int) -> Columns:
+    def of(cls, sizes: Mapping[str, int], answer_count: int) -> Columns:
         """Number the values of columns; those with no value, or too many to hold, are left out."""
         used = {
-            name: size for name, size in sizes.items() if 0 < size * slot_count <= _LARGEST_TABLE
+            name: size for name, size in sizes.items() if 0 < size * answer_count <= _LARGEST_TABLE
         }
         ends = np.cumsum([0, *used.values()])
         return cls(tuple(used), ends[:-1], int(ends[-1]))
+
+    @classmethod
+    def none(cls) -> Columns:
+        """Give no columns."""
+        return cls((), np.zeros(0, np.int64), 0)
 
     def members(self, codes: Mapping[str, CodeArray], rows: int) -> csr_array:
         """Give the (N, V) sparse matrix of which value each row's cells have."""
@@ -59,8 +64,8 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """How much the values of other columns speak for each slot.
+class CooccurrenceScores:
+    """How much the values of other columns speak for each answer.
 
     Attributes:
         columns: whose values.
@@ -70,86 +75,77 @@ class Spoken:
     columns: Columns
     table: FloatArray
 
-    @classmethod
-    def nothing(cls, slot_count: int) -> Spoken:
-        """Give that of no columns."""
-        return cls(Columns.of({}, slot_count), np.zeros((0, slot_count), np.float32))
-
-    def evidence(self, codes: Mapping[str, CodeArray], rows: int) -> FloatArray:
+    def of_members(self, members: csr_array) -> FloatArray:
         """Add up what the other cells of Q rows say: (Q, S), 0 where they say nothing.
 
         Args:
-            codes: for each column the (Q,) codes, below zero where there is no value.
-            rows: Q.
+            members: their (Q, V) values, from :meth:`Columns.members`.
         """
-        return self.told_by(self.columns.members(codes, rows))
-
-    def told_by(self, members: csr_array) -> FloatArray:
-        """Do the same for rows whose (Q, V) values :meth:`Columns.members` has looked up."""
         return np.asarray(members @ self.table, np.float32)
 
 
 @dataclass(frozen=True)
 class Cooccurrence:
-    """How often each slot goes with each value of the other columns.
+    """How often each answer goes with each value of the other columns.
 
     Attributes:
         columns: these columns.
         counts: (V, S) rows that have both.
-        slots: (S,) rows of each slot.
+        answers: (S,) rows of each answer.
     """
 
     columns: Columns
     counts: IntArray
-    slots: IntArray
+    answers: IntArray
 
     @classmethod
     def count(
-        cls, slots: IntArray, codes: Mapping[str, CodeArray], columns: Columns, slot_count: int
+        cls, answers: IntArray, codes: Mapping[str, CodeArray], columns: Columns, answer_count: int
     ) -> Cooccurrence:
         """Count N rows, column by column: of a wide table no more is held than one column takes.
 
         Args:
-            slots: (N,) each row's slot.
+            answers: (N,) each row's answer.
             codes: for each column the (N,) codes, below zero where there is no value.
             columns: which to look at.
-            slot_count: S.
+            answer_count: S.
         """
-        counts = np.zeros(columns.values * slot_count, np.int64)
+        counts = np.zeros(columns.values * answer_count, np.int64)
         ends = [*columns.first.tolist(), columns.values]
         for place, name in enumerate(columns.names):
             known = codes[name] >= 0
-            pairs = codes[name][known].astype(np.int64) * slot_count + slots[known]
-            first, end = ends[place] * slot_count, ends[place + 1] * slot_count
+            pairs = codes[name][known].astype(np.int64) * answer_count + answers[known]
+            first, end = ends[place] * answer_count, ends[place + 1] * answer_count
             counts[first:end] = np.bincount(pairs, minlength=end - first)
-        table = counts.reshape(columns.values, slot_count)
-        return cls(columns, table, np.bincount(slots, minlength=slot_count))
+        table = counts.reshape(columns.values, answer_count)
+        return cls(columns, table, np.bincount(answers, minlength=answer_count))
 
     @classmethod
     def among(
-        cls, slots: IntArray, members: csr_array, columns: Columns, slot_count: int
+        cls, answers: IntArray, members: csr_array, columns: Columns, answer_count: int
     ) -> Cooccurrence:
         """Count N rows whose (N, V) values :meth:`Columns.members` has looked up."""
-        pairs = np.repeat(slots, np.diff(members.indptr))
-        pairs += members.indices.astype(np.int64) * slot_count
-        counts = np.bincount(pairs, minlength=columns.values * slot_count)
-        table = counts.reshape(columns.values, slot_count)
-        return cls(columns, table, np.bincount(slots, minlength=slot_count))
+        pairs = np.repeat(answers, np.diff(members.indptr))
+        pairs += members.indices.astype(np.int64) * answer_count
+        counts = np.bincount(pairs, minlength=columns.values * answer_count)
+        table = counts.reshape(columns.values, answer_count)
+        return cls(columns, table, np.bincount(answers, minlength=answer_count))
 
     def without(self, other: Cooccurrence) -> Cooccurrence:
         """Take rows that were counted out again."""
-        return Cooccurrence(self.columns, self.counts - other.counts, self.slots - other.slots)
+        return Cooccurrence(self.columns, self.counts - other.counts, self.answers - other.answers)
 
-    def spoken(self) -> Spoken:
-        """Give how much each value speaks for each slot.
+    def scores(self) -> CooccurrenceScores:
+        """Give how much each value speaks for each answer.
 
-        It is the pointwise mutual information log P(slot | value) / P(slot), where a value that
+        It is the pointwise mutual information log P(answer | value) / P(answer), where a value that
         few rows have is drawn towards 0 as if two more rows had been seen.
         """
-        prior = (self.slots + 1) / (self.slots.sum() + len(self.slots))
+        prior = (self.answers + 1) / (self.answers.sum() + len(self.answers))
         rows = self.counts.sum(axis=1, keepdims=True) + _PRIOR_ROWS
         speaks = self.counts + _PRIOR_ROWS * prior
         speaks /= rows
         speaks /= prior
         np.log(speaks, out=speaks)
-        return Spoken(self.columns, speaks.clip(-_MOST, _MOST, out=speaks).astype(np.float32))
+        table = speaks.clip(-_MOST, _MOST, out=speaks).astype(np.float32)
+        return CooccurrenceScores(self.columns, table)

@@ -1,7 +1,7 @@
 """Folds of known rows in which near-duplicates stay together.
 
 A row that finds its own copy in the memory looks easier than it is; rows that are nearly the same
-image therefore share a fold and never judge each other.
+image therefore share a fold and never predict each other.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 NEAR_DUPLICATE = 0.95
 """Cosine of projected (centred) features from which on two images count as nearly the same."""
+
+FOLDS = 5
 
 _LARGE_GROUP = 20
 

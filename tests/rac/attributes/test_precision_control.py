@@ -7,14 +7,14 @@ import pytest
 from scipy.stats import hypergeom  # type: ignore[import-untyped]
 
 from eval.binomial import clopper_pearson_lower
-from rac.attributes.most_wrong import most_wrong
-from rac.attributes.threshold import (
+from rac.attributes.model.allowed_errors import allowed_errors
+from rac.attributes.model.precision_control import (
     fit_threshold,
+    low_support,
     shift_probability,
-    smallest_sample,
-    unproven,
     value_offsets,
 )
+from rac.attributes.task.sample_size import smallest_sample
 
 
 def draw(rng: np.random.Generator, cells: int) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +108,7 @@ def test_a_value_that_is_unproven_does_not_hide_behind_the_others() -> None:
     """500 cells of value 0 are right, 10 of value 1 wrong: 98 % overall, 0 % for value 1."""
     value = np.repeat([0, 1], [500, 10])
     right, probability = value == 0, np.full(510, 0.97)
-    held = unproven(right, value, np.ones(510, bool), 3)
+    held = low_support(right, value, np.ones(510, bool), 3)
     assert held.tolist() == [False, True, True]
     offsets = value_offsets(probability, right, value, 3)
     moved = shift_probability(np.full(3, 0.97), offsets)
@@ -119,7 +119,7 @@ def test_a_value_that_is_unproven_does_not_hide_behind_the_others() -> None:
 def test_half_wrong_is_unproven_and_below_the_threshold_does_not_count() -> None:
     value, right = np.array([0, 0, 1, 1]), np.array([True, False, True, False])
     above = np.array([True, True, True, False])
-    assert unproven(right, value, above, 3).tolist() == [True, False, True]
+    assert low_support(right, value, above, 3).tolist() == [True, False, True]
 
 
 def test_offsets_stay_small_on_little_evidence() -> None:
@@ -129,7 +129,9 @@ def test_offsets_stay_small_on_little_evidence() -> None:
 
 
 @pytest.mark.parametrize(("target", "confidence"), [(0.95, 0.95), (0.5, 0.8), (0.9, 0.3)])
-def test_most_wrong_is_the_most_at_which_both_bounds_hold(target: float, confidence: float) -> None:
+def test_allowed_errors_are_the_most_at_which_both_bounds_hold(
+    target: float, confidence: float
+) -> None:
     """Against a slow loop over whole probabilities, for few cells and many to be filled."""
     cells = np.array([1, 7, 60, 60, 200, 200])
     filled = np.array([5, 7, 1, 600, 30, 100_000])
@@ -144,4 +146,4 @@ def test_most_wrong_is_the_most_at_which_both_bounds_hold(target: float, confide
                 break
             most = wrong
         expected.append(most)
-    assert most_wrong(cells, filled, target, confidence).tolist() == expected
+    assert allowed_errors(cells, filled, target, confidence).tolist() == expected

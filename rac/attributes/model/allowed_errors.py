@@ -1,4 +1,4 @@
-"""How many of the judged cells may be wrong for the others to keep the promised precision.
+"""Allowed errors: how many predicted cells may be wrong for the promised precision to be kept.
 
 Letters of shapes: C candidate rules.
 """
@@ -14,26 +14,26 @@ Bools = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 
-def most_wrong(cells: IntArray, filled: IntArray, target: float, confidence: float) -> IntArray:
-    """Give how many of the judged cells may be wrong, for each of C rules.
+def allowed_errors(cells: IntArray, filled: IntArray, target: float, confidence: float) -> IntArray:
+    """Give how many of the predicted cells may be wrong, for each of C rules.
 
-    Were more than ``(1 - target) * filled`` of the filled cells wrong, the judged ones would hold
+    Were more than ``(1 - target) * filled`` of the filled cells wrong, the predicted would hold
     as few wrong ones as that with a chance of at most ``1 - confidence``. Both a lot of the stated
     size (the prediction bound of Thatcher 1964) and an endless one (Clopper and Pearson 1934) are
     asked, and both must agree.
 
     Args:
-        cells: (C,) judged cells above the rule's threshold, at least 1.
+        cells: (C,) predicted cells above the rule's threshold, at least 1.
         filled: (C,) cells that the promise is about, at least 1.
         target: in (0, 1).
         confidence: in (0, 1).
 
     Returns:
-        (C,) int64; -1 where not even judged cells that are all right would do.
+        (C,) int64; -1 where not even predicted cells that are all right would do.
 
-    >>> most_wrong(np.array([58, 59]), np.array([10**9, 10**9]), 0.95, 0.95).tolist()
+    >>> allowed_errors(np.array([58, 59]), np.array([10**9, 10**9]), 0.95, 0.95).tolist()
     [-1, 0]
-    >>> most_wrong(np.array([1000]), np.array([1000]), 0.95, 0.95).tolist()
+    >>> allowed_errors(np.array([1000]), np.array([1000]), 0.95, 0.95).tolist()
     [35]
     """
     # The least number of wrong cells among the filled at which the promise is broken.
@@ -53,7 +53,7 @@ def most_wrong(cells: IntArray, filled: IntArray, target: float, confidence: flo
 def _vouch(
     wrong: IntArray, cells: IntArray, filled: IntArray, broken: IntArray, target: float, risk: float
 ) -> Bools:
-    """Say whether so many wrong ones of the judged cells, fewer than all, would still do."""
+    """Say whether so many wrong ones of the predicted cells, fewer than all, would still do."""
     # As clopper_pearson_lower(cells - wrong, cells, 1 - risk) >= target, without inverting it.
     passed = np.asarray(betainc(cells - wrong, wrong + 1, target) <= risk)
     there = np.flatnonzero(passed)
@@ -65,8 +65,8 @@ def _vouch(
 def _few_seen(seen: IntArray, cells: IntArray, filled: IntArray, broken: IntArray) -> Doubles:
     """Give the chance to see at most ``seen`` wrong cells where the promise is just broken.
 
-    Judged and filled cells are one lot, dealt at random into the two; how many of the wrong ones
-    come among the judged is hypergeometric.
+    Predicted and filled cells are one lot, dealt at random into the two; how many of the wrong ones
+    come among the predicted is hypergeometric.
     """
     wrong, lot = seen + broken, cells + filled
     right = lot - wrong

@@ -1,11 +1,10 @@
-"""From which probability on a cell may be filled, so that the promised precision is kept.
+"""Precision control: from which probability on a cell may be filled, for the promise to be kept.
 
 Letters of shapes: N known cells, C values.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,14 +12,12 @@ import numpy.typing as npt
 from scipy.special import betainc, expit, logit  # type: ignore[import-untyped]
 
 from eval.binomial import clopper_pearson_lower
-from rac.attributes.most_wrong import most_wrong
+from rac.attributes.model.allowed_errors import allowed_errors
+from rac.attributes.task.sample_size import CONFIDENCE, smallest_sample
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
-
-CONFIDENCE = 0.95
-"""How sure the promise is by default: the share of jobs in which it holds, at least."""
 
 _STEPS = 50
 _OFFSET_SPREAD = 1.0
@@ -35,12 +32,12 @@ class Threshold:
         above: fill where the probability is greater than this; None where nothing may be filled.
         target: the precision asked for.
         confidence: with which ``precision_bound`` holds; None where nothing backs the rule.
-        known: known cells that were judged.
+        known: known cells that were predicted.
         cells: those of them above the threshold.
         right: how many of these were right.
         precision_bound: lower bound of the precision above the threshold; None where unknown.
         reason: why nothing may be filled, or what the rule lacks.
-        held_back: cells above the threshold whose value is held back all the same.
+        withheld: cells above the threshold whose value is withheld all the same.
     """
 
     above: float | None
@@ -51,30 +48,21 @@ class Threshold:
     right: int = 0
     precision_bound: float | None = None
     reason: str | None = None
-    held_back: int = 0
+    withheld: int = 0
 
     @property
     def expected_precision(self) -> float | None:
-        """Share of the judged cells above the threshold that were right; None without any."""
+        """Share of the predicted cells above the threshold that were right; None without any."""
         return self.right / self.cells if self.cells else None
 
     @property
     def expected_coverage(self) -> float | None:
-        """Share of the judged cells that would have been answered; None without any known."""
-        return (self.cells - self.held_back) / self.known if self.known else None
+        """Share of the predicted cells that would have been answered; None without any known."""
+        return (self.cells - self.withheld) / self.known if self.known else None
 
-    def among(self, judged: int, held_back: int) -> Threshold:
-        """Give the same rule with its coverage told among more judged cells, and less some."""
-        return replace(self, known=judged, held_back=held_back)
-
-
-def smallest_sample(target: float, confidence: float = CONFIDENCE) -> int:
-    """Give how many cells, all right, it takes to vouch for a precision.
-
-    >>> smallest_sample(0.9), smallest_sample(0.95)
-    (29, 59)
-    """
-    return math.ceil(math.log(1 - confidence) / math.log(target))
+    def among(self, predicted: int, withheld: int) -> Threshold:
+        """Give the same rule with its coverage among more predicted cells, and less some."""
+        return replace(self, known=predicted, withheld=withheld)
 
 
 def fit_threshold(
@@ -87,17 +75,17 @@ def fit_threshold(
 ) -> Threshold:
     """Find the lowest threshold above which the precision is vouched for.
 
-    Each candidate is a hypothesis test: will the cells filled above it miss the target? Judged and
-    filled cells are one lot, dealt at random into the two; how many wrong ones can have been dealt
-    among the filled, given those seen among the judged, is hypergeometric (the exact prediction
-    bound of Thatcher 1964; see :func:`rac.attributes.most_wrong.most_wrong`). So the promise is
-    about the cells of this very job, and stricter than one about a long run of them (Clopper and
-    Pearson 1934). Looking for the best of many candidates would break the promise, so they are
-    tested in a fixed sequence, from the more confident downwards, each at the full confidence,
-    until one fails: the chance of ever passing a false one stays below ``1 - confidence`` (Learn
-    then Test, Angelopoulos et al. 2021, arXiv 2110.01052, section 3.2, fixed-sequence testing). The
-    sequence starts where the probabilities themselves, and no knowledge of what was right, give the
-    test its best chance.
+    Each candidate is a hypothesis test: will the cells filled above it miss the target? Predicted
+    and filled cells are one lot, dealt at random into the two; how many wrong ones can have been
+    dealt among the filled, given those seen among the predicted, is hypergeometric (the exact
+    prediction bound of Thatcher 1964; see :mod:`rac.attributes.model.allowed_errors`). So the
+    promise is about the cells of this very job, and stricter than one about a long run of them
+    (Clopper and Pearson 1934). Looking for the best of many candidates would break the promise, so
+    they are tested in a fixed sequence, from the more confident downwards, each at the full
+    confidence, until one fails: the chance of ever passing a false one stays below
+    ``1 - confidence`` (Learn then Test, Angelopoulos et al. 2021, arXiv 2110.01052, section 3.2,
+    fixed-sequence testing). The sequence starts where the probabilities themselves, and no
+    knowledge of what was right, give the test its best chance.
 
     A candidate is the probability of one of the cells, and those strictly above it are counted,
     so that given the candidate they are a plain sample of the cells above it.
@@ -107,7 +95,7 @@ def fit_threshold(
         right: (N,) whether that value was the cell's.
         target: in (0, 1).
         confidence: in (0, 1).
-        job: about how many cells the judged ones stand for; fewer than those count as as many.
+        job: about how many cells the predicted ones stand for; fewer than those count as as many.
 
     Returns:
         The threshold; ``above`` is None, with the reason, where no candidate passes.
@@ -137,7 +125,7 @@ def fit_threshold(
     hoped = np.concatenate([[0.0], np.cumsum(np.clip(ranked, 0.0, 1.0))])
     share = max(1.0, job / known)
     filled = np.ceil(share * candidates).astype(np.int64)
-    allowed = most_wrong(candidates, filled, target, confidence)
+    allowed = allowed_errors(candidates, filled, target, confidence)
     start = _most_promising(candidates, allowed, hoped[candidates])
     fails = np.flatnonzero((candidates - hits[candidates] > allowed)[start:])
     passed = fails[0] if len(fails) else len(candidates) - start
@@ -205,8 +193,8 @@ def shift_probability(probability: Doubles, offset: Doubles) -> Doubles:
     return moved
 
 
-def unproven(right: Bools, value: IntArray, above: Bools, count: int) -> Bools:
-    """Say which values have not been right often enough above a threshold to be written.
+def low_support(right: Bools, value: IntArray, above: Bools, count: int) -> Bools:
+    """Say which values have low support: not right often enough above a threshold to be written.
 
     A bound over the whole attribute may hide a value that is mostly wrong, the rare ones above
     all. A value is written only if its own share of right cells, by Laplace's rule of succession
@@ -220,11 +208,11 @@ def unproven(right: Bools, value: IntArray, above: Bools, count: int) -> Bools:
         count: C.
 
     Returns:
-        (C,) True for the values to hold back.
+        (C,) True for the values to withhold.
 
     >>> v = np.array([0, 1, 1, 2, 2, 2, 2])
     >>> r = np.array([True, True, False, True, True, True, False])
-    >>> unproven(r, v, np.ones(7, bool), 4).tolist()
+    >>> low_support(r, v, np.ones(7, bool), 4).tolist()
     [False, True, False, True]
     """
     chosen = np.bincount(value[above], minlength=count)

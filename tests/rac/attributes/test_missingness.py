@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rac.attributes.features import fill_features
-from rac.attributes.patterns import hidden_cells
 from rac.attributes.schema import parse_schema
+from rac.attributes.task.missingness import cells_to_mask
 
 KINDS = ("shirt", "dress", "mug", "lamp")
 
@@ -13,7 +13,7 @@ KINDS = ("shirt", "dress", "mug", "lamp")
 def test_cells_that_are_missing_at_random_are_not_hidden() -> None:
     rng = np.random.default_rng(0)
     known, asked = rng.random((2000, 6)) < 0.5, rng.random((3000, 6)) < 0.5
-    hidden = hidden_cells(known, asked, 0)
+    hidden = cells_to_mask(known, asked, 0)
     assert hidden.sum() < 0.03 * known.sum()
     assert not (hidden & ~known).any()
 
@@ -23,7 +23,7 @@ def test_full_rows_are_shown_as_poorly_as_those_asked_about() -> None:
     known = np.ones((100, 4), bool)
     asked = np.zeros((50, 4), bool)
     asked[::2, :2] = True
-    shown = known & ~hidden_cells(known, asked, 3)
+    shown = known & ~cells_to_mask(known, asked, 3)
     assert (
         sorted(map(tuple, shown.tolist()))
         == [(False,) * 4] * 50 + [(True, True, False, False)] * 50
@@ -31,8 +31,8 @@ def test_full_rows_are_shown_as_poorly_as_those_asked_about() -> None:
 
 
 def test_nothing_asked_or_no_other_column_hides_nothing() -> None:
-    assert not hidden_cells(np.ones((3, 2), bool), np.zeros((0, 2), bool), 0).any()
-    assert hidden_cells(np.ones((3, 0), bool), np.zeros((4, 0), bool), 0).shape == (3, 0)
+    assert not cells_to_mask(np.ones((3, 2), bool), np.zeros((0, 2), bool), 0).any()
+    assert cells_to_mask(np.ones((3, 0), bool), np.zeros((4, 0), bool), 0).shape == (3, 0)
 
 
 @pytest.mark.parametrize("missing", ["whole rows", "single cells"])
@@ -56,9 +56,11 @@ def test_the_promise_is_about_the_rows_of_the_job(missing: str) -> None:
         "attributes: {kind: {target_precision: 0.9}, shelf: {target_precision: 0.9}}"
     )
     kind = fill_features(schema, cells, trunk[:, :3], trunk)["kind"]
-    pairs = [(kind.values[row], truth[row]) for row in kind.rows if kind.values[row]]
+    pairs = [(kind.values[row], truth[row]) for row in kind.prediction.rows if kind.values[row]]
     right = sum(value == real for value, real in pairs)
     assert len(pairs) > 60
     assert right >= 0.88 * len(pairs)
     assert kind.summary.expected_precision == pytest.approx(right / len(pairs), abs=0.06)
-    assert kind.summary.expected_coverage == pytest.approx(len(pairs) / len(kind.rows), abs=0.12)
+    assert kind.summary.expected_coverage == pytest.approx(
+        len(pairs) / len(kind.prediction.rows), abs=0.12
+    )

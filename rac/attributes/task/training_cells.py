@@ -1,6 +1,7 @@
-"""The rows that an attribute is learnt from: which are remembered, and which are judged.
+"""The rows that an attribute is fitted to: which are remembered, and which are predicted.
 
-Letters of shapes: N rows, M rows of the memory, J judged rows, C values, S slots (the values, and
+Letters of shapes: N rows, R training rows, M rows of the memory, J rows that get an
+out-of-fold prediction, C values, S answers (the values, and
 "not applicable" behind them where that can be the answer).
 """
 
@@ -10,113 +11,117 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from rac.attributes.cells import MISSING, NOT_APPLICABLE, OUTSIDE, CodeArray
-from rac.attributes.evidence import KINDS, each_slot_in_turn
-from rac.attributes.filler import BoolArray, IntArray, ruled_out
-from rac.attributes.patterns import hidden_cells
 from rac.attributes.rows import APPLIES, NOT, UNTOLD, Cells
-from rac.attributes.threshold import smallest_sample
+from rac.attributes.task.memory import each_answer_in_turn
+from rac.attributes.task.missingness import cells_to_mask
+from rac.attributes.task.sample_size import smallest_sample
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 MEMORY_ROWS = 4096
-"""The most known rows in one attribute's memory; each value's own in turn where there are more."""
+"""The most rows in one attribute's memory; each value's own in turn where there are more."""
 
-JUDGED_ROWS = 5000
-"""The most known rows that are judged; a plain random sample, so that they stand for the rest."""
+PREDICTED_ROWS = 5000
+"""The most rows that are predicted; a plain random sample, so that they stand for the rest."""
 
-_JUDGED_ANYWAY = 2000
-_JUDGED_OF_A_SLOT = 24
-"""With few slots, fewer judged rows vouch for nearly as much."""
+_PREDICTED_ANYWAY = 2000
+_PREDICTED_OF_AN_ANSWER = 24
+"""With few answers, fewer predicted rows vouch for nearly as much."""
 
 _EVIDENCE_NUMBERS = 20_000_000
 
 
 @dataclass(frozen=True)
-class Known:
-    """The rows that one attribute is learnt from, M + J of them.
+class TrainingCells:
+    """The R rows that one attribute is fitted to; each is one of M, of J, or of both.
 
     Attributes:
         rows: ascending row numbers of all of them.
-        slots: the slot of each; ``OUTSIDE`` where its value is not one of the attribute's.
+        answers: of each; ``OUTSIDE`` where its value is not one of the attribute's.
         memory: which of them make up the memory.
-        judged: which of them are judged.
-        hidden: for other columns, in which rows their cells are hidden from the judge, who sees no
-            more of a row than there is in the rows that are to be filled.
-        slot_count: S.
+        predicted: which of them get an out-of-fold prediction.
+        masks: for other columns, in which rows their cells are masked in these predictions, which
+            are given no more of a row than there is in the rows that are to be filled.
+        answer_count: S.
         missing: cells of the attribute that are to be answered.
     """
 
     rows: IntArray
-    slots: IntArray
+    answers: IntArray
     memory: BoolArray
-    judged: BoolArray
-    hidden: Mapping[str, BoolArray]
-    slot_count: int
+    predicted: BoolArray
+    masks: Mapping[str, BoolArray]
+    answer_count: int
     missing: int
 
-    def seen(self, cells: Cells) -> Cells:
-        """Give the rows' cells as the judge sees them."""
-        seen = cells.take(self.rows)
+    def masked(self, cells: Cells) -> Cells:
+        """Give the rows' cells as out-of-fold predictions are given them; ``cells`` of all N."""
+        rows = cells.take(self.rows)
         codes = {
-            name: np.where(self.hidden[name], np.int32(MISSING), one)
-            if name in self.hidden
-            else one
-            for name, one in seen.codes.items()
+            name: np.where(self.masks[name], np.int32(MISSING), one) if name in self.masks else one
+            for name, one in rows.codes.items()
         }
-        return Cells(seen.vocabularies, codes)
+        return Cells(rows.vocabularies, codes)
 
 
-def find_known(cells: Cells, name: str, ok: BoolArray, seed: int) -> Known:
-    """Choose the rows that an attribute is learnt from.
+def choose_training_cells(
+    cells: Cells, name: str, ok: BoolArray, *, seed: int, sources: int
+) -> TrainingCells:
+    """Choose the rows that an attribute is fitted to.
 
     Args:
         cells: of all N rows.
         name: the attribute.
         ok: (N,) whether the row has an image.
         seed: of the samples.
+        sources: how many sources of evidence will speak, for each of which room is needed.
     """
     vocabulary, codes = cells.vocabularies[name], cells.codes[name]
     applies = cells.applies(vocabulary.attribute)
     count = len(vocabulary.names)
-    by_rule = ruled_out(cells, name)
+    by_rule = cells.ruled_out(vocabulary.attribute)
     asked = (codes == MISSING) & ok & ~by_rule
-    slots = codes.astype(np.int64)
-    slots[(codes == NOT_APPLICABLE) | by_rule] = count
-    absent = bool((slots == count).any())
-    rows = np.flatnonzero(((slots >= 0) | (codes == OUTSIDE)) & ok)
-    here = slots[rows]
+    answers = codes.astype(np.int64)
+    answers[(codes == NOT_APPLICABLE) | by_rule] = count
+    absent = bool((answers == count).any())
+    rows = np.flatnonzero(((answers >= 0) | (codes == OUTSIDE)) & ok)
+    here = answers[rows]
     draw = np.random.default_rng(seed)
     order = draw.permutation(len(rows))
     needed = smallest_sample(vocabulary.attribute.target_precision)
-    most = max(2 * needed, _EVIDENCE_NUMBERS // (max(1, count + absent) * len(KINDS)))
-    enough = max(_JUDGED_ANYWAY, _JUDGED_OF_A_SLOT * (count + absent), needed)
-    most = min(JUDGED_ROWS, enough, most)
+    most = max(2 * needed, _EVIDENCE_NUMBERS // (max(1, count + absent) * sources))
+    enough = max(_PREDICTED_ANYWAY, _PREDICTED_OF_AN_ANSWER * (count + absent), needed)
+    most = min(PREDICTED_ROWS, enough, most)
     fullness = _Fullness.of(cells, name, rows, asked, draw)
     plain = ~by_rule[rows] & (applies[rows] != NOT)
     sample = order[plain[order]][:most]
     stand_in = np.zeros(len(rows), np.bool_)
     if absent:
-        hidden = fullness.hidden(sample, None, seed)
+        masks = fullness.masks(sample, None, seed)
         untold = applies[rows[sample]] == UNTOLD
         for other in vocabulary.attribute.applies_when:
-            untold |= hidden[other][sample]
+            untold |= masks[other][sample]
         of_value = here[sample] != count
         share = float(untold[of_value].mean()) if of_value.any() else 0.0
         stand_in = _stand_ins(codes, applies, ok, share, draw)[rows]
-    judged = np.zeros(len(rows), np.bool_)
-    judged[order[(plain | stand_in)[order]][:most]] = True
+    predicted = np.zeros(len(rows), np.bool_)
+    predicted[order[(plain | stand_in)[order]][:most]] = True
     telling = dict.fromkeys(vocabulary.attribute.applies_when, stand_in)
-    hidden = fullness.hidden(np.flatnonzero(judged), telling, seed)
+    masks = fullness.masks(np.flatnonzero(predicted), telling, seed)
     memory = np.zeros(len(rows), np.bool_)
-    memory[each_slot_in_turn(here, order, MEMORY_ROWS)] = True
-    used = judged | memory
-    return Known(
+    memory[each_answer_in_turn(here, order, MEMORY_ROWS)] = True
+    used = predicted | memory
+    return TrainingCells(
         rows=rows[used],
-        slots=here[used],
+        answers=here[used],
         memory=memory[used],
-        judged=judged[used],
-        hidden={other: where[used] for other, where in hidden.items()},
-        slot_count=count + absent,
+        predicted=predicted[used],
+        masks={other: where[used] for other, where in masks.items()},
+        answer_count=count + absent,
         missing=int(asked.sum()),
     )
 
@@ -141,8 +146,8 @@ class _Fullness:
     ) -> _Fullness:
         names = [other for other in cells.codes if other != name]
         wanted = np.flatnonzero(asked)
-        if len(wanted) > JUDGED_ROWS:
-            wanted = draw.choice(wanted, JUDGED_ROWS, replace=False)
+        if len(wanted) > PREDICTED_ROWS:
+            wanted = draw.choice(wanted, PREDICTED_ROWS, replace=False)
         known, there = (
             np.stack([cells.codes[other][part] != MISSING for other in names], axis=1)
             if names
@@ -151,23 +156,23 @@ class _Fullness:
         )
         return cls(names, known, there)
 
-    def hidden(
+    def masks(
         self, places: IntArray, besides: Mapping[str, BoolArray] | None, seed: int
     ) -> dict[str, BoolArray]:
-        """Give for each column the (R,) rows, of those in ``places``, whose cells are hidden.
+        """Give for each column the (R,) rows, of those in ``places``, whose cells are masked.
 
         Args:
-            places: rows that are judged.
-            besides: for some columns the (R,) rows whose cells are hidden in any case.
+            places: rows that are predicted.
+            besides: for some columns the (R,) rows whose cells are masked in any case.
             seed: of the choice.
         """
         known = self.known[places]
         always = np.zeros_like(known)
         for other, where in (besides or {}).items():
             always[:, self.names.index(other)] = where[places]
-        hidden = np.zeros_like(self.known)
-        hidden[places] = always | hidden_cells(known & ~always, self.asked, seed)
-        return {other: hidden[:, place] for place, other in enumerate(self.names)}
+        masks = np.zeros_like(self.known)
+        masks[places] = always | cells_to_mask(known & ~always, self.asked, seed)
+        return {other: masks[:, place] for place, other in enumerate(self.names)}
 
 
 def _stand_ins(
@@ -177,17 +182,17 @@ def _stand_ins(
     untold: float,
     draw: np.random.Generator,
 ) -> BoolArray:
-    """Choose among rows told "not applicable" those that are judged with the telling cells hidden.
+    """Choose among rows told "not applicable" those predicted with the telling cells masked.
 
     They stand for rows that nothing tells about, as many as there would be were "not applicable"
-    known as often as values are. A cell that says so itself, where nothing else tells, is judged
-    as it is.
+    known as often as values are. A cell that says so itself, where nothing else tells, is
+    predicted as it is.
 
     Args:
         codes: (N,) of the attribute.
         applies: (N,) what the other cells tell.
         ok: (N,) whether the row has an image.
-        untold: the share of judged values that nothing tells about.
+        untold: the share of predicted values that nothing tells about.
         draw: the lot.
     """
     written = (codes == NOT_APPLICABLE) & ok

@@ -1,11 +1,12 @@
-"""How much of a row is known: judged rows are shown as poorly as the rows that are to be filled.
+"""Missingness: rows that are predicted are shown as poorly as the rows that are to be filled.
 
 A new item often comes with a picture and nothing else, while the items that a shop has worked on
-are nearly full. Were a known cell judged with all the other cells of its row in sight, the promise
-would be about rows that are not in the job. So cells of judged rows are hidden until as many are
-left as there are in the rows that are asked about; where cells are missing at random, none are.
+are nearly full. Were a known cell predicted with all the other cells of its row in sight, the
+promise would be about rows that are not in the job. So cells of predicted rows are masked until as
+many are left as there are in the rows that are asked about; where cells are missing at random, none
+are.
 
-Letters of shapes: J judged rows, Q rows asked about, B other columns.
+Letters of shapes: J predicted rows, Q rows asked about, B other columns.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ import numpy.typing as npt
 BoolArray = npt.NDArray[np.bool_]
 
 
-def hidden_cells(known: BoolArray, asked: BoolArray, seed: int) -> BoolArray:
-    """Choose the cells of judged rows to hide, so that their fullness is that of asked rows.
+def cells_to_mask(known: BoolArray, asked: BoolArray, seed: int) -> BoolArray:
+    """Choose the cells of predicted rows to mask, so that their fullness is that of asked rows.
 
-    The judged row of each rank by number of known cells is matched with the asked row of that
+    The predicted row of each rank by number of known cells is matched with the asked row of that
     rank, and loses the cells that it has too many, those first that the asked row lacks too.
 
     Args:
-        known: (J, B) whether the cells of judged rows are known.
-        asked: (Q, B) the same of rows that are asked about; with none, nothing is hidden.
+        known: (J, B) whether the cells of predicted rows are known.
+        asked: (Q, B) the same of rows that are asked about; with none, nothing is masked.
         seed: of the choice among equals.
 
     Returns:
-        (J, B) which known cells to hide.
+        (J, B) which known cells to mask.
 
     >>> full, poor = np.ones((2, 3), bool), np.array([[False] * 3, [True, False, True]])
-    >>> (full & ~hidden_cells(full, poor, 0)).tolist()
+    >>> (full & ~cells_to_mask(full, poor, 0)).tolist()
     [[False, False, False], [True, False, True]]
     """
     if not known.size or not len(asked):

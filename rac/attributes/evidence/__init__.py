@@ -1,0 +1,1 @@
+"""Evidence: what speaks for each answer of a cell; one source a file, listed in ``registry``."""
