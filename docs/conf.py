@@ -22,3 +22,5 @@ suppress_warnings = ["myst.xref_missing"]
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 nitpicky = False
+# Two dashes are an option, and quotes are a shell's.
+smartquotes = False

@@ -169,6 +169,7 @@ def prepare_fill(
             encoder,
             embed,
             batch_size=options.batch_size,
+            limits=image_limits,
             limit=options.limit,
             max_bad=options.max_bad,
             moved=moved,

@@ -38,6 +38,7 @@ from rac.embedding.stream import Rows
 from rac.encoders.base import Encoder, FloatArray
 from rac.errors import InputError, JobFailed
 from rac.home import make_private
+from rac.images import ImageLimits
 from rac.progress import say
 from rac.tables import Item, Table
 
@@ -80,11 +81,18 @@ class StoredEmbeddings:
 
 
 class ItemsDigest:
-    """A digest of which images a table names: ids, and bytes or path, size and time of change."""
+    """A digest of which images a table names: ids, and bytes or path, size and time of change.
 
-    def __init__(self, base: Path | None) -> None:
+    Where they may come from, and what they may be, belongs to it: an image that was refused is
+    looked at again once its folder is allowed.
+    """
+
+    def __init__(self, base: Path | None, limits: ImageLimits | None = None) -> None:
         self._prefix = "" if base is None else os.path.join(base, "")
         self._digest = hashlib.sha256()
+        # Digests of before knew of no limits.
+        if limits is not None and limits.judging() != ImageLimits().judging():
+            self._digest.update(f"{limits.judging()!r}\n".encode("utf-8", "surrogatepass"))
 
     def add(self, items: Iterable[Item]) -> None:
         """Take in the next items, in the table's order."""
@@ -117,6 +125,7 @@ def ensure_store(
     embed: Embed,
     *,
     batch_size: int,
+    limits: ImageLimits | None = None,
     limit: int | None = None,
     max_bad: float | None = None,
     moved: Callable[[int], None] = lambda rows: None,
@@ -129,6 +138,7 @@ def ensure_store(
         encoder: whose embeddings are wanted; a store of another one is begun anew.
         embed: embeds batches of rows, in order.
         batch_size: rows in a batch.
+        limits: bounds on the images that ``embed`` goes by; a store of others is begun anew.
         limit: only so many rows, from the start; None for all.
         max_bad: end the job when more than this share of the images is bad.
         moved: told how many rows are done, as they come.
@@ -142,7 +152,7 @@ def ensure_store(
     """
     if folder.is_symlink():
         raise InputError(f"{folder} is a link, and not a folder that a run has made; remove it")
-    done = _usable_part(folder, table, encoder, limit)
+    done = _usable_part(folder, table, encoder, limits, limit)
     make_private(folder)
     fresh = 0
     if done is not None:
@@ -153,7 +163,7 @@ def ensure_store(
         tally.count(list(store.faults.values()))
         tally.close()
         return store, fresh
-    writer = _StoreWriter(folder, table, encoder, done, limit)
+    writer = _StoreWriter(folder, table, encoder, done, limits)
     tally = BadTally(max_bad, rows=writer.rows, bad=writer.bad)
     moved(writer.rows)
     with writer:
@@ -211,11 +221,11 @@ class _StoreWriter:
         table: Table,
         encoder: Encoder,
         done: StoreManifest | None,
-        limit: int | None,
+        limits: ImageLimits | None,
     ) -> None:
         self._folder = folder
         self._encoder = encoder
-        self._digest = ItemsDigest(table.base)
+        self._digest = ItemsDigest(table.base, limits)
         self.rows = 0 if done is None else done.rows
         self.bad = 0 if done is None else done.bad
         if done is None:
@@ -304,7 +314,11 @@ def _stored(folder: Path, manifest: StoreManifest) -> StoredEmbeddings:
 
 
 def _usable_part(
-    folder: Path, table: Table, encoder: Encoder, limit: int | None
+    folder: Path,
+    table: Table,
+    encoder: Encoder,
+    limits: ImageLimits | None,
+    limit: int | None,
 ) -> StoreManifest | None:
     """Give the manifest of a store that holds the table's first rows by this encoder, or None.
 
@@ -319,7 +333,7 @@ def _usable_part(
         return None
     if (done.embedding_dim, done.trunk_dim) != _sizes(encoder):
         return None
-    digest, rows, more = ItemsDigest(table.base), 0, False
+    digest, rows, more = ItemsDigest(table.base, limits), 0, False
     for first, cells in stretches(table, _COMMIT_ROWS, limit=limit):
         if first >= done.rows:
             more = True

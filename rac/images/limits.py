@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 _ABOVE_NOTHING = (
@@ -17,6 +17,7 @@ _ABOVE_NOTHING = (
     "attempts",
     "max_per_host",
 )
+_PATIENCE = frozenset({"timeout_s", "attempts", "max_per_host"})
 
 
 @dataclass(frozen=True)
@@ -72,3 +73,12 @@ class ImageLimits:
             raise ValueError(f"max_aspect must be 1 or more, got {self.max_aspect}")
         if self.max_redirects < 0:
             raise ValueError(f"max_redirects must be 0 or more, got {self.max_redirects}")
+
+    def judging(self) -> tuple[tuple[str, object], ...]:
+        """Give the bounds that decide which images are good; not those of patience with servers."""
+        return tuple(
+            (one.name, tuple(map(str, self.roots)) if one.name == "roots" else value)
+            for one in fields(self)
+            if one.name not in _PATIENCE
+            for value in [getattr(self, one.name)]
+        )

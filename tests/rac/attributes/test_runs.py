@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from rac.attributes.schema import Schema, parse_schema
 from rac.attributes.summary import FillSummary
 from rac.attributes.undo import undo_fill
 from rac.errors import InputError
+from rac.images import ImageLimits
 from rac.tables import open_table
 from tests.toy import ToyEncoder
 
@@ -53,6 +55,30 @@ def prepared(table: Path, out: Path) -> Prepared:
 def read(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
+
+
+def test_images_that_were_refused_are_looked_at_again_once_they_are_allowed(
+    table: Path, tmp_path: Path
+) -> None:
+    """Guards against a run that stood, all images bad, when its folder was given --image-root."""
+    moved = tmp_path / "feeds" / "items.csv"
+    moved.parent.mkdir()
+    text = re.sub(r",(\d{4}-\w+\.png)", rf",{table.parent}/\1", table.read_text(encoding="utf-8"))
+    moved.write_text(text, encoding="utf-8")
+
+    def filled(limits: ImageLimits) -> FillSummary:
+        opened = open_table(moved)
+        return fill_table(
+            opened, SCHEMA, ToyEncoder(), tmp_path / "run", progress=False, image_limits=limits
+        )
+
+    refused = filled(ImageLimits())
+    assert (refused.bad_images, refused.filled) == (160, 0)
+    allowed = ImageLimits(roots=(table.parent,))
+    seen = filled(allowed)
+    assert (seen.bad_images, seen.resumed_rows) == (0, 0)
+    assert seen.filled > 0
+    assert filled(allowed).resumed_rows == 160
 
 
 def test_undo_gives_back_the_table_to_the_byte(table: Path, tmp_path: Path) -> None:
