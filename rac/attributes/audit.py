@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.csv_texts import PeoplesCsv
-from rac.attributes.evidence.fitted import FittedEvidence
+from rac.attributes.evidence.fitted import FittedSources
 from rac.attributes.evidence.registry import chosen_sources
 from rac.attributes.evidence.source import EvidenceSource
 from rac.attributes.model.out_of_fold import predict_out_of_fold
@@ -102,7 +102,7 @@ def _doubts(
     job: Prepared, task: AttributeTask, sources: Sequence[type[EvidenceSource]]
 ) -> Iterator[Doubt]:
     name, training, features = task.name, task.training, task.features
-    predictions = predict_out_of_fold(task, FittedEvidence.fit(task, sources))
+    predictions = predict_out_of_fold(task, FittedSources.fit(task, sources))
     names = job.cells.vocabularies[name].names
     words = [*names, "(not applicable)"]
     rows = training.rows[predictions.places]

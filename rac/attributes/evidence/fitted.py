@@ -33,52 +33,62 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class FittedEvidence:
-    """The sources of one attribute.
+class FittedSources:
+    """The sources of one attribute, without the memory that they look rows up in.
 
     Attributes:
-        memory: of the attribute.
         columns: whose cells the sources read.
-        sources: F of them, in the registry's order.
+        each: F of them, in the registry's order.
     """
 
-    memory: AttributeMemory
     columns: Columns
-    sources: tuple[EvidenceSource, ...]
+    each: tuple[EvidenceSource, ...]
 
     @classmethod
-    def fit(cls, task: AttributeTask, sources: Sequence[type[EvidenceSource]]) -> FittedEvidence:
+    def fit(cls, task: AttributeTask, sources: Sequence[type[EvidenceSource]]) -> FittedSources:
         """Fit sources to an attribute's training rows."""
         columns = Columns.none()
         if any(source.reads_cells for source in sources):
             columns = task.cooccurrence.columns
-        return cls(task.memory, columns, tuple(source.fit(task) for source in sources))
+        return cls(columns, tuple(source.fit(task) for source in sources))
 
-    def without(self, fold: Fold) -> FittedEvidence:
+    def without(self, fold: Fold) -> FittedSources:
         """Give the same as fitted without one fold."""
-        sources = tuple(source.without(fold) for source in self.sources)
-        return FittedEvidence(fold.memory, self.columns, sources)
-
-    def of(self, rows: AskedRows, *, neighbours: int = NEIGHBOURS) -> Evidence:
-        """Collect what speaks for the answers of Q rows, none of which the sources were fitted to.
-
-        Args:
-            rows: Q of them; their ``others`` are of ``columns``.
-            neighbours: K.
-        """
-        near = self.memory.look_up(rows.features, neighbours)
-        queries = Queries(rows, near)
-        scores = np.empty((len(self.sources), *near.nearest.shape), np.float32)
-        for place, source in enumerate(self.sources):
-            scores[place] = source.scores(queries)
-        return Evidence(scores, near.rows)
+        return FittedSources(self.columns, tuple(source.without(fold) for source in self.each))
 
     @property
     def names(self) -> list[str]:
         """The F names."""
-        return [source.name for source in self.sources]
+        return [source.name for source in self.each]
 
     @property
     def monotone(self) -> npt.NDArray[np.bool_]:
         """(F,) whether more of a source makes an answer likelier."""
-        return np.array([source.monotone for source in self.sources], np.bool_)
+        return np.array([source.monotone for source in self.each], np.bool_)
+
+
+@dataclass(frozen=True)
+class FittedEvidence:
+    """Sources and memory, fitted to the same rows of one attribute.
+
+    Attributes:
+        memory: of the attribute.
+        sources: F of them.
+    """
+
+    memory: AttributeMemory
+    sources: FittedSources
+
+    def of(self, rows: AskedRows, *, neighbours: int = NEIGHBOURS) -> Evidence:
+        """Collect what speaks for the answers of Q rows, none of which it was fitted to.
+
+        Args:
+            rows: Q of them; their ``others`` are of the sources' columns.
+            neighbours: K.
+        """
+        near = self.memory.look_up(rows.features, neighbours)
+        queries = Queries(rows, near)
+        scores = np.empty((len(self.sources.each), *near.nearest.shape), np.float32)
+        for place, source in enumerate(self.sources.each):
+            scores[place] = source.scores(queries)
+        return Evidence(scores, near.rows)

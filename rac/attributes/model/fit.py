@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from rac.attributes.evidence.fitted import FittedEvidence
+from rac.attributes.evidence.fitted import FittedEvidence, FittedSources
 from rac.attributes.evidence.registry import chosen_sources
 from rac.attributes.evidence.source import EvidenceSource
 from rac.attributes.model.filler import AttributeFiller, Filler
@@ -100,8 +100,8 @@ def fit_attribute(
     enough = inside.sum() >= needed and (training.predicted & inside).sum() >= 2
     if not enough or len(np.unique(training.answers[inside])) < 2:
         return fit_prompts_alone(task)
-    evidence = FittedEvidence.fit(task, sources)
-    predictions = predict_out_of_fold(task, evidence)
+    fitted = FittedSources.fit(task, sources)
+    predictions = predict_out_of_fold(task, fitted)
     count = len(vocabulary.names)
     right = predictions.right
     absent = predictions.best >= count
@@ -130,7 +130,9 @@ def fit_attribute(
         absence=rules[1],
         withheld=withheld,
         offsets=value_offsets(predictions.raw, right, predictions.best, training.answer_count),
-        grounds=FusedGrounds(evidence, predictions.fusion, training.rows[task.remembered]),
+        grounds=FusedGrounds(
+            FittedEvidence(task.memory, fitted), predictions.fusion, training.rows[task.remembered]
+        ),
     )
 
 

@@ -62,7 +62,7 @@ class FusedGrounds(Grounds):
     """Evidence that was fitted to training cells, fused.
 
     Attributes:
-        evidence: the sources, fitted.
+        evidence: sources and memory, fitted.
         fusion: their weights.
         rows: (M,) row numbers of the memory in the table.
     """
@@ -76,12 +76,12 @@ class FusedGrounds(Grounds):
     @property
     def columns(self) -> Columns:
         """Those that the sources read."""
-        return self.evidence.columns
+        return self.evidence.sources.columns
 
     @property
     def weights(self) -> dict[str, float]:
         """The weights that were fitted on out-of-fold evidence."""
-        return dict(zip(self.evidence.names, self.fusion.weights.tolist(), strict=True))
+        return dict(zip(self.evidence.sources.names, self.fusion.weights.tolist(), strict=True))
 
     def probabilities(self, asked: AskedRows) -> tuple[Doubles, IntArray]:
         """Fuse the evidence."""
@@ -89,7 +89,7 @@ class FusedGrounds(Grounds):
         probabilities = np.empty((count, answers))
         neighbours = np.empty((count, NEIGHBOURS), np.int64)
         # Many values make wide arrays; a few rows at a time then.
-        step = max(1, _EVIDENCE_NUMBERS // max(1, answers * len(self.evidence.sources)))
+        step = max(1, _EVIDENCE_NUMBERS // max(1, answers * len(self.evidence.sources.each)))
         for start in range(0, count, step):
             part = slice(start, start + step)
             rows = asked.take(part)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rac.attributes.cells import OUTSIDE
-from rac.attributes.evidence.fitted import FittedEvidence
+from rac.attributes.evidence.fitted import FittedEvidence, FittedSources
 from rac.attributes.model.evidence_fusion import EvidenceFusion, FusionFit
 from rac.attributes.model.precision_control import shift_probability, value_offsets
 from rac.attributes.task.attribute_task import AttributeTask
@@ -54,12 +54,12 @@ class OutOfFoldPredictions:
         return np.asarray(self.best == self.truth)
 
 
-def predict_out_of_fold(task: AttributeTask, evidence: FittedEvidence) -> OutOfFoldPredictions:
+def predict_out_of_fold(task: AttributeTask, sources: FittedSources) -> OutOfFoldPredictions:
     """Predict known cells, fold by fold, by evidence, weights and offsets without the fold.
 
     Args:
         task: of the attribute.
-        evidence: fitted to the task; what is used of it is :meth:`FittedEvidence.without` a fold.
+        sources: fitted to the task; what is used of them is :meth:`FittedSources.without` a fold.
     """
     answer_count = task.training.answer_count
     places = np.flatnonzero(task.training.predicted)
@@ -68,11 +68,12 @@ def predict_out_of_fold(task: AttributeTask, evidence: FittedEvidence) -> OutOfF
     fold_of = task.fold_of[places]
     ends = np.searchsorted(fold_of, np.arange(FOLDS + 1))
     parts = [slice(*ends[fold : fold + 2].tolist()) for fold in range(FOLDS)]
-    rows = task.asked_rows(places, evidence.columns)
-    scores = np.zeros((len(evidence.sources), len(places), answer_count), np.float32)
+    rows = task.asked_rows(places, sources.columns)
+    scores = np.zeros((len(sources.each), len(places), answer_count), np.float32)
     for fold, part in zip(task.folds, parts, strict=True):
         if part.stop > part.start and len(fold.remembered):
-            scores[:, part] = evidence.without(fold).of(rows.take(part), neighbours=0).scores
+            evidence = FittedEvidence(fold.memory, sources.without(fold))
+            scores[:, part] = evidence.of(rows.take(part), neighbours=0).scores
     possible = rows.possible
     truth = task.training.answers[places]
     if possible is not None:
@@ -84,7 +85,7 @@ def predict_out_of_fold(task: AttributeTask, evidence: FittedEvidence) -> OutOfF
     weighing = FusionFit.of(
         scores[:, weighed],
         truth[weighed],
-        evidence.monotone,
+        sources.monotone,
         None if possible is None else possible[weighed],
     )
     whole = weighing.fit()

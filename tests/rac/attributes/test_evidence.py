@@ -7,7 +7,7 @@ import pytest
 
 from rac.attributes.attribute import Attribute, Value
 from rac.attributes.cells import vocabulary_of
-from rac.attributes.evidence.fitted import Evidence, FittedEvidence
+from rac.attributes.evidence.fitted import Evidence, FittedEvidence, FittedSources
 from rac.attributes.evidence.head import HeadEvidence
 from rac.attributes.evidence.nearest_of_all import NearestOfAllEvidence, log_shares
 from rac.attributes.evidence.nearest_row import NearestRowEvidence
@@ -51,7 +51,7 @@ def look(memory: AttributeMemory, features: np.ndarray) -> Evidence:
     )
     nothing = np.zeros((len(features), 0), np.float32)
     rows = AskedRows(features, nothing, None, Columns.none().members({}, len(features)))
-    return FittedEvidence(memory, Columns.none(), sources).of(rows)
+    return FittedEvidence(memory, FittedSources(Columns.none(), sources)).of(rows)
 
 
 def test_near_duplicates_share_a_fold_unless_they_are_most_of_the_rows() -> None:

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import pytest
 
-from rac.attributes.evidence.fitted import FittedEvidence
+from rac.attributes.evidence.fitted import FittedEvidence, FittedSources
 from rac.attributes.evidence.registry import SOURCES, chosen_sources
 from rac.attributes.evidence.source import EvidenceSource
 from rac.attributes.explain import explain_row
@@ -212,9 +212,10 @@ def test_nothing_of_a_fold_is_left_in_what_is_without_it(source: type[EvidenceSo
     other.__dict__["fold_of"] = task.fold_of
     said = []
     for one in (task, other):
-        evidence = FittedEvidence.fit(one, [source])
-        asked = task.asked_rows(inside, evidence.columns)
-        whole, rest = (each.of(asked).scores for each in (evidence, evidence.without(one.folds[1])))
+        fitted, left_out = FittedSources.fit(one, [source]), one.folds[1]
+        asked = task.asked_rows(inside, fitted.columns)
+        whole = FittedEvidence(one.memory, fitted).of(asked).scores
+        rest = FittedEvidence(left_out.memory, fitted.without(left_out)).of(asked).scores
         said.append((whole, rest))
     (whole, rest), (other_whole, other_rest) = said
     size = np.abs(whole).max() + 1e-6
