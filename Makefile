@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMPS := /usr/share/tuxpaint/stamps
+# One process a core, and one thread in each: threads of several processes wait for each other.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -49,7 +51,7 @@ types: setup ## Static types, strict
 	$(BIN)/mypy
 
 test: setup data database ## Tests and the examples of the docstrings
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist worksteal
 
 docs: setup data ## Build the documentation, a warning is an error, and run the tutorials' commands
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
