@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Collection, Iterator
@@ -14,6 +15,10 @@ from typing import BinaryIO, Final
 
 _CHUNK_BYTES = 1 << 20
 _PART = ".part"
+
+DRAFT_ENDING = r"\.(?:[0-9a-f]{16}|[a-z0-9_]{8})\.part"
+"""Pattern of what stands behind a dot and the target's name in the names of drafts: those of
+``replace_file``, and of ``tempfile``, which makes folders and made the files of earlier releases."""
 
 #: What writing fails with where the disk is full, or may not be written to.
 WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
@@ -85,7 +90,7 @@ def is_draft_of(path: Path, name: str) -> bool:
     >>> is_draft_of(Path("a/.b.txt.0123456789abcdef.part"), "b.txt")
     True
     """
-    return path.name.startswith(f".{name}.") and path.name.endswith(_PART)
+    return re.fullmatch(rf"\.{re.escape(name)}{DRAFT_ENDING}", path.name) is not None
 
 
 @contextmanager

@@ -63,6 +63,11 @@ class Server:
             for statement in statements:
                 owner.execute(statement)
 
+    def value(self, statement: str) -> Any:
+        """Give the one value that a statement of the owner asks for."""
+        with self.connect() as owner:
+            return owner.execute(statement).fetchone()[0]
+
 
 @contextmanager
 def running_server() -> Iterator[Server]:

@@ -36,7 +36,7 @@ from rac.attributes.store import StoredEmbeddings
 from rac.errors import InputError
 from rac.quarantine import Quarantined, write_quarantine
 from rac.unfinished import held, private_folder
-from retrieval_index.files import replace_file
+from retrieval_index.files import DRAFT_ENDING, replace_file
 
 _SECONDS_BETWEEN_NOTES = 1.0
 _FILES = (
@@ -49,13 +49,13 @@ _FILES = (
     "explain.html",
     "postgres.json",
     "snapshot.parquet",
+    "snapshot-now.parquet",
     "standing.parquet",
+    "written.parquet",
 )
 _WRITTEN_LIKE = r"(?:filled|restored)(?:\.[^./]+)?"
 # What `replace_file` and `replace_folder` leave of a job that was killed while it wrote.
-_LEFTOVER = re.compile(
-    rf"\.(?:{'|'.join(map(re.escape, _FILES))}|{_WRITTEN_LIKE})\.[a-z0-9_]{{8}}\.part"
-)
+_LEFTOVER = re.compile(rf"\.(?:{'|'.join(map(re.escape, _FILES))}|{_WRITTEN_LIKE}){DRAFT_ENDING}")
 _FILLED = re.compile(r"filled(?:\.[^./]+)?")
 
 
