@@ -17,8 +17,8 @@ _CHUNK_BYTES = 1 << 20
 _PART = ".part"
 
 DRAFT_ENDING = r"\.(?:[0-9a-f]{16}|[a-z0-9_]{8})\.part"
-"""Pattern of what stands behind a dot and the target's name in the names of drafts: those of
-``replace_file``, and of ``tempfile``, which makes folders and made the files of earlier releases."""
+"""Pattern of what stands behind a dot and the target's name in the names of drafts: of files, and,
+shorter, of folders and of what earlier releases left."""
 
 #: What writing fails with where the disk is full, or may not be written to.
 WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
