@@ -39,7 +39,7 @@ from rac.unfinished import held, private_folder
 from retrieval_index.files import DRAFT_ENDING, replace_file
 
 _SECONDS_BETWEEN_NOTES = 1.0
-_FILES = (
+RUN_FILES = (
     RECORD,
     LEDGER,
     "summary.json",
@@ -53,9 +53,12 @@ _FILES = (
     "standing.parquet",
     "written.parquet",
 )
+"""Files of a run's folder that jobs write, besides the filled and the restored copy."""
 _WRITTEN_LIKE = r"(?:filled|restored)(?:\.[^./]+)?"
 # What `replace_file` and `replace_folder` leave of a job that was killed while it wrote.
-_LEFTOVER = re.compile(rf"\.(?:{'|'.join(map(re.escape, _FILES))}|{_WRITTEN_LIKE}){DRAFT_ENDING}")
+_LEFTOVER = re.compile(
+    rf"\.(?:{'|'.join(map(re.escape, RUN_FILES))}|{_WRITTEN_LIKE}){DRAFT_ENDING}"
+)
 _FILLED = re.compile(r"filled(?:\.[^./]+)?")
 
 
@@ -96,7 +99,7 @@ class RunFolder:
 
     def _refuse_odd_places(self) -> None:
         """Refuse at once what would end the job when it writes, or lead it out of its folder."""
-        for name in _FILES:
+        for name in RUN_FILES:
             path = self.path / name
             if path.is_dir() and not path.is_symlink():
                 raise InputError(f"{path}: a folder is in the place of a file; move it away")

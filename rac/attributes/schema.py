@@ -38,6 +38,7 @@ from rac.documents import parse_yaml
 from rac.errors import InputError
 
 FORMAT_VERSION = 1
+_MOST_BYTES = 64 << 20
 
 
 class Schema(BaseModel):
@@ -179,6 +180,11 @@ def load_schema(path: str | Path) -> Schema:
         InputError: there is no such file, it is not UTF-8 text, or it is not a schema.
     """
     try:
+        # At a pipe or a device reading would wait, or have no end.
+        if Path(path).exists() and not Path(path).is_file():
+            raise InputError(f"{path}: is no file, and so no schema")
+        if Path(path).stat().st_size > _MOST_BYTES:
+            raise InputError(f"{path}: longer than a schema can be ({_MOST_BYTES:,} bytes)")
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such schema file") from None

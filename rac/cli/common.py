@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -89,6 +90,28 @@ def image_limits(roots: list[Path] | None, allow_private_hosts: bool) -> ImageLi
     from rac.images import ImageLimits
 
     return ImageLimits(roots=tuple(roots or ()), allow_private_hosts=allow_private_hosts)
+
+
+def refuse_input_as_output(sources: Iterable[str | Path], *outputs: Path) -> None:
+    """Refuse to write over what is read.
+
+    Args:
+        sources: files or other names of tables.
+        outputs: files that will be written.
+
+    Raises:
+        InputError: one of them is one of the sources, by whatever path or link.
+    """
+    from rac.errors import InputError
+
+    for source in map(Path, sources):
+        for output in outputs:
+            try:
+                same = output.samefile(source)
+            except (OSError, ValueError):  # one of them is not there, or is no path
+                continue
+            if same:
+                raise InputError(f"{output}: is what is read here; write to another place")
 
 
 def print_json(result: Any) -> None:

@@ -19,6 +19,7 @@ from rac.cli.common import (
     RuntimeOption,
     image_limits,
     print_json,
+    refuse_input_as_output,
 )
 
 
@@ -31,7 +32,9 @@ def embed(
     max_bad: MaxBadOption = None,
     image_root: ImageRootOption = None,
     allow_private_hosts: PrivateHostsOption = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 64,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=65_536, help="Images in one forward pass.")
+    ] = 64,
     trunk: Annotated[
         bool,
         typer.Option("--trunk", help="Write the trunk features too, in a column of their own."),
@@ -58,6 +61,7 @@ def embed(
     from rac.encoders import load_encoder
     from rac.tables import open_table
 
+    refuse_input_as_output([table], out / "embeddings.parquet", out / "manifest.json")
     opened = open_table(table, image=image, id=id)
     network = load_encoder(encoder, runtime=runtime, precision=precision)
     with EmbeddingCache(network) as cache:

@@ -20,6 +20,7 @@ from rac.cli.common import (
     TextOption,
     image_limits,
     print_json,
+    refuse_input_as_output,
 )
 
 
@@ -49,7 +50,9 @@ def predict(
     max_bad: MaxBadOption = None,
     image_root: ImageRootOption = None,
     allow_private_hosts: PrivateHostsOption = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 64,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=65_536, help="Images in one forward pass.")
+    ] = 64,
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away what an unfinished run has left.")
     ] = False,
@@ -75,6 +78,7 @@ def predict(
     from rac.tables import open_table
 
     check_suffix(out)
+    refuse_input_as_output([table], out, out.with_name(f"{out.stem}.quarantine.csv"))
     opened = open_table(table, image=image, label=label, text=text, id=id)
     classifier = RacClassifier.load(model)
     config = classifier.config

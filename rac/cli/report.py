@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rac.cli.common import IdOption, JsonOption, OutOption, print_json
+from rac.cli.common import IdOption, JsonOption, OutOption, print_json, refuse_input_as_output
 
 if TYPE_CHECKING:
     from eval.predictions import PredictionFile
@@ -101,6 +101,10 @@ def report(
     from rac.page_pictures import decode_for_page
     from rac.stored_images import stored_images
 
+    refuse_input_as_output(
+        [*runs, *(one for one in (truth, train_counts, classes) if one is not None)],
+        *(out / name for name in ("report.html", "metrics.json", "per_class.csv")),
+    )
     gates = [parse_gate(text) for text in fail_if_worse or []]
     fills = [path for path in runs if is_fill_run(path)]
     predictions = [path for path in runs if path not in fills]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rac.cli.common import IdOption, ImageOption, JsonOption, print_json
+from rac.cli.common import IdOption, ImageOption, JsonOption, print_json, refuse_input_as_output
 
 app = typer.Typer(
     help="Draft and check attribute schemas, the YAML files that `rac fill` goes by.",
@@ -41,6 +41,8 @@ def infer(
     from rac.attributes.source import opened_table
     from retrieval_index.files import replace_file
 
+    if out is not None:
+        refuse_input_as_output([table], out)
     with opened_table(table, image=image, id=id) as opened:
         text = infer_schema(opened, most_values=most_values)
     if out is None:

@@ -18,6 +18,7 @@ from rac.cli.common import (
     PrivateHostsOption,
     image_limits,
     print_json,
+    refuse_input_as_output,
 )
 
 
@@ -64,6 +65,8 @@ def zero_shot(
     from rac.tables import open_table
     from rac.zero_shot_classification import classify_zero_shot
 
+    if out is not None:
+        refuse_input_as_output([table], out)
     if out is not None and out.suffix.lower() != ".parquet":
         raise InputError(f"{out}: predictions are written as .parquet")
     opened = open_table(table, image=image, label=label, id=id)

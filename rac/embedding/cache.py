@@ -71,7 +71,7 @@ class EmbeddingCache:
         self._sizes = (encoder.embedding_dim, encoder.trunk_dim)
         self._name = encoder.name
         self._told = told
-        self._changing = threading.Lock()
+        self._changing = threading.RLock()
         self._keeps = True
         self._set_aside_before = False
         self._damaged: set[bytes] = set()

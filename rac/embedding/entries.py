@@ -81,6 +81,7 @@ class Entries:
         """
         self._value_bytes = value_bytes
         self._lock = threading.Lock()
+        self._closing = False
         path = folder / FILE
         self.file_number = _look_at(folder)
         with _told():
@@ -115,11 +116,31 @@ class Entries:
                 connection.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; waits for nobody.
+
+        The collector of garbage may call this in the midst of a thread's own read, which then
+        closes the file at its end.
+        """
+        self._closing = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._close_now()
+            finally:
+                self._lock.release()
+
+    def _close_now(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            try:
+                yield
+            finally:
+                if self._closing:
+                    self._close_now()
 
     def get(self, keys: Sequence[bytes]) -> tuple[dict[bytes, memoryview], set[bytes]]:
         """Give the values of those keys that are known, and the keys whose values are damaged.
@@ -127,7 +148,7 @@ class Entries:
         Raises:
             EntriesFault: the file cannot be read, or not any more.
         """
-        with self._lock, _told():
+        with self._held(), _told():
             return self._read(self._opened(), keys)
 
     def put(self, values: Mapping[bytes, bytes]) -> None:
@@ -138,7 +159,7 @@ class Entries:
             EntriesFault: that cannot be done.
         """
         rows = [(key, self._check(key, value) + value) for key, value in values.items()]
-        with self._lock, _told():
+        with self._held(), _told():
             connection = self._opened()
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -155,7 +176,7 @@ class Entries:
                 raise
 
     def __len__(self) -> int:
-        with self._lock, _told():
+        with self._held(), _told():
             return int(self._opened().execute("SELECT count(*) FROM entries").fetchone()[0])
 
     def _opened(self) -> sqlite3.Connection:

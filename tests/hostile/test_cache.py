@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
@@ -843,3 +844,20 @@ PROMISES = [
         len(UPKEEP) + 10,
     ),
 ]
+
+
+def test_closing_amid_a_read_of_the_same_thread_waits_for_nobody(tmp_path: Path) -> None:
+    """Guards against a job that hung: garbage collection closed a cache that was being read."""
+    cache = EmbeddingCache(ToyEncoder(), tmp_path)
+    entries = cache._entries
+    assert entries is not None
+
+    def close() -> None:
+        with entries._held():
+            cache.close()
+
+    thread = threading.Thread(target=close, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert entries._connection is None

@@ -164,3 +164,64 @@ def _try(case: Case, server: Server, shop: Path, run: Path) -> None:
 
 def summary_key(run: Path) -> str:
     return str(read_json(run / "run.json")["options"]["key"])
+
+
+SPOILT_JOURNALS = {
+    "entries are dropped": (
+        "CREATE OR REPLACE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER spoil BEFORE INSERT ON rac.rac_journal "
+        "FOR EACH ROW EXECUTE FUNCTION spoil()",
+    ),
+    "entries are changed": (
+        "CREATE OR REPLACE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN NEW.stored := upper(NEW.stored); RETURN NEW; END'",
+        "CREATE TRIGGER spoil BEFORE INSERT ON rac.rac_journal "
+        "FOR EACH ROW EXECUTE FUNCTION spoil()",
+    ),
+    "it is lost in a crash": ("ALTER TABLE rac.rac_journal SET UNLOGGED",),
+    "entries are hidden": ("ALTER TABLE rac.rac_journal ENABLE ROW LEVEL SECURITY",),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT_JOURNALS.values(), ids=list(SPOILT_JOURNALS))
+@pytest.mark.parametrize("noticed", [True, False], ids=["before", "amid"])
+def test_a_journal_that_does_not_keep_what_is_written_is_no_journal(
+    spoil: tuple[str, ...],
+    noticed: bool,
+    server: Server,
+    shop: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Guards against fills that nothing could take back, in the name of a table with a trigger."""
+    make_items(server, names_of(shop), None)
+
+    def fill(run: str, journal: str | None = None) -> None:
+        fill_postgres(
+            Address.parse("postgresql:///postgres?table=public.items"),
+            parse_schema("attributes: {colour: {target_precision: 0.9}}"),
+            ToyEncoder(),
+            tmp_path / run,
+            FillOptions(progress=False),
+            base=shop,
+            journal=journal,
+        )
+
+    before = dump(server, "items")
+    fill("first")
+    undo(tmp_path / "first")
+    server.sql(*spoil)
+    try:
+        if not noticed:
+            if len(spoil) == 1:
+                pytest.skip("such a table keeps what is written, as long as it stands")
+            monkeypatch.setattr("rac.attributes.postgres.journal_table._unusable", lambda *_: "")
+            with pytest.raises(JobFailed, match="does not keep what is written"):
+                fill("second")
+        else:
+            with pytest.raises(InputError, match="a journal must be a plain table"):
+                fill("second", "rac")
+        assert dump(server, "items") == before
+    finally:
+        server.sql("DROP SCHEMA rac CASCADE", "CREATE SCHEMA rac AUTHORIZATION filler")

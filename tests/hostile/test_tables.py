@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -270,3 +271,10 @@ def test_a_schema_is_refused(
     assert str(path) in str(refused.value)
     assert said in str(refused.value)
     assert [entry.name for entry in tmp_path.iterdir()] == ["schema.yaml"]
+
+
+def test_a_pipe_is_no_schema(tmp_path: Path) -> None:
+    """Guards against a fill that waited for somebody to write, without a word."""
+    os.mkfifo(tmp_path / "schema.yaml")
+    with pytest.raises(InputError, match="is no file"):
+        load_schema(tmp_path / "schema.yaml")

@@ -246,7 +246,23 @@ class TableJournal(Journal):
             "taken_over = false, written = now() RETURNING (xmax = 0)::int",
             **cells,
         )
-        return sum(row[0] for row in found.fetchall())
+        added = sum(row[0] for row in found.fetchall())
+        self._require_kept(connection, written)
+        return added
+
+    def _require_kept(self, connection: psycopg.Connection[Any], written: Sequence[Entry]) -> None:
+        """Read entries back, in the transaction that writes them: undo will go by them."""
+        for column in {one.column for one in written}:
+            mine = [one for one in written if one.column == column]
+            kept = self.entries(connection, column, [one.key for one in mine])
+            for one in mine:
+                there = kept.get(one.key)
+                if there is None or _content(there) != _content(one):
+                    raise JobFailed(
+                        f"{self.where} does not keep what is written into it (row {one.key!r}, "
+                        f"column {column!r}); a trigger, a rule or a policy? That transaction was "
+                        "rolled back"
+                    )
 
     def is_there(self, connection: psycopg.Connection[Any]) -> bool:
         """Whether there is such a table."""
@@ -338,6 +354,11 @@ def _unusable(connection: psycopg.Connection[Any], schema: str, relation: str) -
             "attnum > 0 AND NOT attisdropped",
             (schema, TABLE),
         ).fetchall()
+        if not _one(connection, _PLAIN, {"schema": schema, "table": TABLE}):
+            return (
+                f"{schema}.{TABLE} has triggers, rules or row-level security, or does not outlive "
+                "a crash (UNLOGGED), and a journal must be a plain table"
+            )
         missing = set(_COLUMNS) - {str(row[0]) for row in found}
         return f"{schema}.{TABLE} lacks the columns {sorted(missing)}" if missing else ""
     if _schema_exists(connection, schema):
@@ -354,6 +375,16 @@ def _unusable(connection: psycopg.Connection[Any], schema: str, relation: str) -
     return "" if may else f"the role {role!r} may not make a table there; who may do this: {how}"
 
 
+def _content(entry: Entry) -> tuple[str | None, ...]:
+    return entry.before, entry.sent, entry.stored, str(entry.run)
+
+
+_PLAIN = (
+    "SELECT c.relpersistence = 'p' AND NOT c.relrowsecurity AND NOT c.relhasrules AND NOT EXISTS "
+    "(SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) "
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = %(schema)s AND c.relname = %(table)s"
+)
 _MAY_USE = (
     "SELECT has_schema_privilege(n.oid, 'USAGE') AND c.relkind = 'r' AND "
     "has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') AND "

@@ -18,6 +18,7 @@ from rac.cli.common import (
     PrivateHostsOption,
     image_limits,
     print_json,
+    refuse_input_as_output,
 )
 
 
@@ -37,7 +38,7 @@ def audit(
     image_root: ImageRootOption = None,
     allow_private_hosts: PrivateHostsOption = False,
     top: Annotated[int, typer.Option(min=0, help="Cells to show.")] = 20,
-    seed: Annotated[int, typer.Option(help="Of folds and samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of folds and samples.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Rank the known values that image, neighbours and the row's other cells contradict.
@@ -55,12 +56,13 @@ def audit(
 
     from rac.attributes.audit import audit_cells, write_doubts
     from rac.attributes.prepare import FillOptions, prepare_fill
-    from rac.attributes.run_folder import RunFolder
+    from rac.attributes.run_folder import RUN_FILES, RunFolder
     from rac.attributes.schema import load_schema
     from rac.attributes.source import opened_table
     from rac.embedding import EmbeddingCache
     from rac.encoders import load_encoder
 
+    refuse_input_as_output([table, schema], *(out / name for name in RUN_FILES))
     attributes = load_schema(schema)
     base = image_root[0] if image_root else Path.cwd()
     network = load_encoder(encoder)

@@ -19,6 +19,7 @@ from rac.cli.common import (
     PrivateHostsOption,
     image_limits,
     print_json,
+    refuse_input_as_output,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def fill(
         int | None,
         typer.Option(min=1, help="Threads that learn and decide; one a processor by default."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of folds and samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of folds and samples.")] = 0,
     journal_schema: JournalSchemaOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -105,6 +106,7 @@ def fill(
     from rac.attributes.postgres.address import Address, is_address
     from rac.attributes.postgres.job import fill_postgres, plan_table
     from rac.attributes.prepare import FillOptions
+    from rac.attributes.run_folder import RUN_FILES
     from rac.attributes.schema import load_schema
     from rac.embedding import EmbeddingCache
     from rac.encoders import load_encoder
@@ -152,6 +154,7 @@ def fill(
     else:
         if journal_schema is not None:
             raise InputError("--journal-schema is for tables in a database")
+        refuse_input_as_output([table, schema], *(out / name for name in RUN_FILES))
         opened = open_table(table, image=image, id=id)
         network = load_encoder(encoder)
         with EmbeddingCache(network) as cache:

@@ -231,6 +231,8 @@ def given_ids(ids: list[str] | None, ids_from: Path | None) -> list[str]:
     wanted = list(ids or [])
     if ids_from is not None:
         try:
+            if ids_from.exists() and not ids_from.is_file():
+                raise InputError(f"{ids_from}: is no file")
             wanted += [line for line in ids_from.read_text("utf-8").splitlines() if line]
         except (OSError, UnicodeDecodeError) as fault:
             raise InputError(f"{ids_from}: cannot be read ({fault})") from fault
