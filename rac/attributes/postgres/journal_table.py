@@ -246,7 +246,7 @@ class TableJournal(Journal):
             "taken_over = false, written = now() RETURNING (xmax = 0)::int",
             **cells,
         )
-        added = sum(row[0] for row in found.fetchall())
+        added = sum(int(row[0]) for row in found.fetchall())
         self._require_kept(connection, written)
         return added
 
